@@ -1,0 +1,62 @@
+//! Conditions: what an ACL or a rule's `if` says, and whether it holds for a session.
+//!
+//! - [`parse`]: text to [`Condition`], with positions for error messages.
+//! - [`eval`]: a [`Condition`] against the [`eval::Facts`] of a session.
+
+pub mod eval;
+pub mod parse;
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::id::{BackendId, FrontendId, ServerId};
+
+/// A condition with every name in it resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// All of them hold (`and`, or simply side by side as in `HAProxy`).
+    All(Vec<Condition>),
+    /// At least one holds (`or`).
+    Any(Vec<Condition>),
+    /// The inner one does not hold (`not`, `!`, and a rule's `unless`).
+    Not(Box<Condition>),
+    /// A named ACL, with its definition.
+    Named(String, Arc<Condition>),
+    /// A number compared with a constant.
+    Compare(Sample, Comparison, u64),
+    /// The client's address is in one of the networks (`src`).
+    Source(Vec<IpNet>),
+    /// The server is up (`srv_is_up`).
+    ServerIsUp(ServerId),
+}
+
+/// A number that a condition can look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sample {
+    /// Usable servers of a backend (`nbsrv`).
+    UsableServers(BackendId),
+    /// Sessions on a backend now (`be_conn`).
+    BackendSessions(BackendId),
+    /// Sessions on a frontend now (`fe_conn`).
+    FrontendSessions(FrontendId),
+    /// The port that the client connected to (`dst_port`).
+    DestinationPort,
+}
+
+/// How two numbers are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `eq`, `==`
+    Equal,
+    /// `ne`, `!=`
+    NotEqual,
+    /// `lt`, `<`
+    Less,
+    /// `le`, `<=`
+    LessOrEqual,
+    /// `gt`, `>`
+    Greater,
+    /// `ge`, `>=`
+    GreaterOrEqual,
+}

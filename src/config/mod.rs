@@ -1,0 +1,245 @@
+//! A valid configuration as plain data, and the way to it from a file's text.
+//!
+//! Text becomes a spanned table ([`raw`]), every value is read and checked ([`value`],
+//! [`validate`]), and what is wrong is collected into one [`report::Report`] that shows each
+//! mistake in the file with a caret. Nothing here opens a socket or resolves a name.
+
+pub mod raw;
+pub mod report;
+pub mod validate;
+pub mod value;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::acl::Condition;
+use crate::id::BackendId;
+
+/// Everything that a configuration file says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Worker threads; unset means one per core that the process may run on.
+    pub threads: Option<NonZeroUsize>,
+    /// How long sessions may go on after the first stop signal.
+    pub grace: Duration,
+    /// What is logged and how.
+    pub log: LogConfig,
+    /// In declaration order; a [`crate::id::FrontendId`] is a position here.
+    pub frontends: Vec<FrontendConfig>,
+    /// In declaration order; a [`BackendId`] is a position here.
+    pub backends: Vec<BackendConfig>,
+    /// The stats page, if it is to be served.
+    pub stats: Option<StatsConfig>,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogConfig {
+    /// The least severe level that is written.
+    pub level: LogLevel,
+    /// How a line is written.
+    pub format: LogFormat,
+    /// Which sessions get a line when they end.
+    pub sessions: SessionLog,
+}
+
+/// The severity of a log line, least severe last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Something does not work.
+    Error,
+    /// Something may soon not work.
+    Warn,
+    /// State changes and sessions.
+    Info,
+    /// Every check.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people; sessions in `HAProxy`'s tcplog form.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which sessions get a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionLog {
+    /// Each one.
+    All,
+    /// Those that did not end normally, and those that needed another server.
+    Failed,
+    /// None.
+    Off,
+}
+
+/// `[frontends.NAME]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrontendConfig {
+    /// Unique among frontends.
+    pub name: String,
+    /// Addresses to listen on; never empty.
+    pub bind: Vec<SocketAddr>,
+    /// Tried in order; the first whose condition holds decides.
+    pub rules: Vec<RuleConfig>,
+    /// Where sessions go when no rule matches; without it they are closed.
+    pub default_backend: Option<BackendId>,
+    /// Timeouts of the client's side.
+    pub timeout: ClientTimeouts,
+}
+
+/// One entry of `use_backend`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleConfig {
+    /// Where matching sessions go.
+    pub backend: BackendId,
+    /// When it matches; `None` means always. `unless` is a [`Condition::Not`].
+    pub condition: Option<Condition>,
+    /// The condition as the user wrote it, for people.
+    pub text: String,
+}
+
+/// The timeouts of a session's client side; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClientTimeouts {
+    /// Inactivity on the client's side (`timeout client`).
+    pub client: Option<Duration>,
+    /// The same after the client closed its sending side (`timeout client-fin`).
+    pub client_fin: Option<Duration>,
+}
+
+/// The timeouts of a session's server side; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServerTimeouts {
+    /// For one connection attempt (`timeout connect`).
+    pub connect: Option<Duration>,
+    /// Inactivity on the server's side (`timeout server`).
+    pub server: Option<Duration>,
+    /// The same after the server closed its sending side (`timeout server-fin`).
+    pub server_fin: Option<Duration>,
+    /// Replaces both inactivity timeouts once bytes flowed both ways (`timeout tunnel`).
+    pub tunnel: Option<Duration>,
+    /// For a check's answer after its connection stands (`timeout check`).
+    pub check: Option<Duration>,
+}
+
+/// `[backends.NAME]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackendConfig {
+    /// Unique among backends.
+    pub name: String,
+    /// How a server is chosen.
+    pub balance: Balance,
+    /// With no usable primary: balance over all backups instead of using the first.
+    pub allbackups: bool,
+    /// Connection attempts after the first one.
+    pub retries: u32,
+    /// Timeouts of the server's side.
+    pub timeout: ServerTimeouts,
+    /// In declaration order; never empty.
+    pub servers: Vec<ServerConfig>,
+}
+
+/// How a backend chooses a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// In turn, by weight.
+    RoundRobin,
+}
+
+/// One entry of `servers`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerConfig {
+    /// Unique in its backend.
+    pub name: String,
+    /// Where it listens.
+    pub address: ServerAddress,
+    /// Used only when no primary is usable.
+    pub backup: bool,
+    /// Share of sessions among the servers in use, 0 to 256; 0 gets none.
+    pub weight: u16,
+    /// Its health check, if it has one.
+    pub check: Option<CheckConfig>,
+}
+
+/// A server's host and port as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// A name, or an IP address without brackets.
+    pub host: String,
+    /// 1 to 65535.
+    pub port: u16,
+}
+
+/// `check = true` or `check = { … }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckConfig {
+    /// Between two checks of a server that is steadily up (`inter`).
+    pub interval: Duration,
+    /// While changing state, if other than `interval` (`fastinter`).
+    pub fast_interval: Option<Duration>,
+    /// While down, if other than `interval` (`downinter`).
+    pub down_interval: Option<Duration>,
+    /// Checks in a row that must pass before a down server is up.
+    pub rise: u32,
+    /// Checks in a row that must fail before an up server is down.
+    pub fall: u32,
+    /// For the whole check, in place of the backend's connect and check timeouts.
+    pub timeout: Option<Duration>,
+    /// Checked in place of the server's own port.
+    pub port: Option<u16>,
+    /// Checked in place of the server's own host.
+    pub host: Option<String>,
+}
+
+impl Default for CheckConfig {
+    /// `HAProxy`'s defaults (configuration.txt, "inter", "rise", "fall").
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(2),
+            fast_interval: None,
+            down_interval: None,
+            rise: 2,
+            fall: 3,
+            timeout: None,
+            port: None,
+            host: None,
+        }
+    }
+}
+
+/// `[stats]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatsConfig {
+    /// Addresses to serve the page on; never empty.
+    pub bind: Vec<SocketAddr>,
+    /// The page's path, starting with `/`.
+    pub uri: String,
+    /// Shown by browsers when they ask for the password.
+    pub realm: String,
+    /// Who may see the page; `None` means anyone.
+    pub auth: Option<Credentials>,
+    /// How often the page reloads itself, if it does.
+    pub refresh: Option<Duration>,
+}
+
+/// A user name and password. `Debug` does not show the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// May not contain a colon.
+    pub user: String,
+    /// As the user types it.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials({}:…)", self.user)
+    }
+}

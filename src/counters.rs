@@ -1,0 +1,178 @@
+//! What is counted per frontend, backend and server.
+//!
+//! Totals are kept per worker, each on cache lines of its own and with that worker as its only
+//! writer, and are summed when somebody reads them. Sessions open now are one shared number:
+//! it changes twice per session only, and `be_conn` rules need it exact.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use crossbeam_utils::CachePadded;
+
+/// A total with one writing thread and any number of readers.
+#[derive(Debug, Default)]
+pub struct Total(AtomicU64);
+
+impl Total {
+    /// Adds `n`. Only the thread that owns the shard may call this.
+    pub fn add(&self, n: u64) {
+        // A plain load and store: with a single writer no locked instruction is needed.
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// The value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// One worker's totals.
+#[derive(Debug, Default)]
+pub struct Shard {
+    /// Sessions taken on.
+    pub sessions: Total,
+    /// Bytes from clients.
+    pub bytes_in: Total,
+    /// Bytes to clients.
+    pub bytes_out: Total,
+    /// Sessions that failed before a backend was chosen.
+    pub request_errors: Total,
+    /// Sessions closed because a rule said so.
+    pub denied: Total,
+    /// Sessions given up because no server could be connected to.
+    pub connect_errors: Total,
+    /// Sessions that the server broke after it was connected.
+    pub response_errors: Total,
+    /// Connection attempts after a session's first one.
+    pub retries: Total,
+    /// Sessions moved to another server after a failed attempt.
+    pub redispatches: Total,
+    /// Sessions that balancing gave to this backend or server.
+    pub balanced: Total,
+    /// Sessions that the client broke.
+    pub client_aborts: Total,
+    /// Sessions that the server broke.
+    pub server_aborts: Total,
+}
+
+/// All that is counted for one frontend, backend or server.
+#[derive(Debug)]
+pub struct Counters {
+    shards: Box<[CachePadded<Shard>]>,
+    open: CachePadded<AtomicU32>,
+    most_open: AtomicU32,
+    rate: AtomicU32,
+    highest_rate: AtomicU32,
+    /// The session total at the last [`Counters::tick`].
+    ticked_sessions: AtomicU64,
+    /// Seconds since the process began, plus one; 0 until the first session.
+    last_session: AtomicU64,
+}
+
+impl Counters {
+    /// Zeroes, for `workers` writing threads.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            shards: (0..workers).map(|_| CachePadded::default()).collect(),
+            open: CachePadded::default(),
+            most_open: AtomicU32::new(0),
+            rate: AtomicU32::new(0),
+            highest_rate: AtomicU32::new(0),
+            ticked_sessions: AtomicU64::new(0),
+            last_session: AtomicU64::new(0),
+        }
+    }
+
+    /// The totals of one worker.
+    pub fn shard(&self, worker: usize) -> &Shard {
+        &self.shards[worker]
+    }
+
+    /// One total over all workers, as in `counters.total(|s| &s.bytes_in)`.
+    pub fn total(&self, pick: impl Fn(&Shard) -> &Total) -> u64 {
+        self.shards.iter().map(|shard| pick(shard).get()).sum()
+    }
+
+    /// Sessions open now.
+    pub fn open(&self) -> u32 {
+        self.open.load(Relaxed)
+    }
+
+    /// The most sessions ever open at once.
+    pub fn most_open(&self) -> u32 {
+        self.most_open.load(Relaxed)
+    }
+
+    /// New sessions in the last full second.
+    pub fn rate(&self) -> u32 {
+        self.rate.load(Relaxed)
+    }
+
+    /// The most new sessions seen in one second.
+    pub fn highest_rate(&self) -> u32 {
+        self.highest_rate.load(Relaxed)
+    }
+
+    /// Seconds since the process began at which the last session was taken on.
+    pub fn last_session(&self) -> Option<u64> {
+        self.last_session.load(Relaxed).checked_sub(1)
+    }
+
+    /// Computes the session rate. To be called once a second, by one thread.
+    pub fn tick(&self) {
+        let sessions = self.total(|shard| &shard.sessions);
+        let rate = (sessions - self.ticked_sessions.swap(sessions, Relaxed)) as u32;
+        self.rate.store(rate, Relaxed);
+        self.highest_rate.fetch_max(rate, Relaxed);
+    }
+
+    /// Counts a session as taken on at `now`, in seconds since the process began, and as open
+    /// until [`Counters::close`].
+    pub fn enter(&self, worker: usize, now: u64) {
+        self.shard(worker).sessions.add(1);
+        self.last_session.store(now + 1, Relaxed);
+        let open = self.open.fetch_add(1, Relaxed) + 1;
+        if open > self.most_open.load(Relaxed) {
+            self.most_open.fetch_max(open, Relaxed);
+        }
+    }
+
+    /// Ends what [`Counters::enter`] began.
+    pub fn leave(&self) {
+        self.open.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_summed_over_workers() {
+        let counters = Counters::new(2);
+        counters.shard(0).bytes_in.add(3);
+        counters.shard(1).bytes_in.add(4);
+        assert_eq!(counters.total(|s| &s.bytes_in), 7);
+        assert_eq!(counters.total(|s| &s.bytes_out), 0);
+    }
+
+    #[test]
+    fn open_sessions_and_their_maximum() {
+        let counters = Counters::new(2);
+        assert_eq!(counters.last_session(), None);
+        counters.enter(0, 0);
+        counters.enter(1, 5);
+        counters.leave();
+        assert_eq!((counters.open(), counters.most_open()), (1, 2));
+        assert_eq!(counters.last_session(), Some(5));
+    }
+
+    #[test]
+    fn the_rate_is_per_tick() {
+        let counters = Counters::new(1);
+        (0..3).for_each(|_| counters.enter(0, 0));
+        counters.tick();
+        counters.enter(0, 1);
+        counters.tick();
+        assert_eq!((counters.rate(), counters.highest_rate()), (1, 3));
+    }
+}

@@ -1,0 +1,112 @@
+//! A backend: its servers and the snapshot of those in use.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwap, Guard};
+
+use super::server::Server;
+use super::usable::{Candidate, UsableSet};
+use crate::config::BackendConfig;
+use crate::counters::Counters;
+use crate::id::BackendId;
+
+/// A farm of servers.
+#[derive(Debug)]
+pub struct Backend {
+    /// Where it stands in the configuration.
+    pub id: BackendId,
+    /// What the configuration says; its servers' part is in [`Backend::servers`].
+    pub config: BackendConfig,
+    /// In declaration order.
+    pub servers: Vec<Arc<Server>>,
+    /// What it counted.
+    pub counters: Counters,
+    usable: ArcSwap<UsableSet>,
+    /// Written by the supervisor only, with `usable`.
+    history: Mutex<History>,
+}
+
+/// When a backend had a server and when it had none.
+#[derive(Debug, Clone, Copy)]
+pub struct History {
+    /// When it last changed between having a usable server and having none.
+    pub since: Instant,
+    /// Changes from some to none (`chkdown`).
+    pub downs: u64,
+    /// Time without a server before `since`.
+    pub past_downtime: Duration,
+}
+
+impl Backend {
+    /// A backend whose servers' states are taken as they are.
+    pub fn new(
+        id: BackendId,
+        config: BackendConfig,
+        servers: Vec<Arc<Server>>,
+        workers: usize,
+        now: Instant,
+    ) -> Self {
+        let usable = UsableSet::compute(&candidates(&servers), config.allbackups, None);
+        Self {
+            id,
+            config,
+            servers,
+            counters: Counters::new(workers),
+            usable: ArcSwap::from_pointee(usable),
+            history: Mutex::new(History {
+                since: now,
+                downs: 0,
+                past_downtime: Duration::ZERO,
+            }),
+        }
+    }
+
+    /// The servers that get new sessions now.
+    pub fn usable(&self) -> Guard<Arc<UsableSet>> {
+        self.usable.load()
+    }
+
+    /// The server at a position of [`UsableSet`].
+    pub fn server(&self, position: u32) -> &Arc<Server> {
+        &self.servers[position as usize]
+    }
+
+    /// Takes the servers' states into account. Only the supervisor calls this.
+    pub fn recompute(&self, now: Instant) {
+        let previous = self.usable.load_full();
+        let set = UsableSet::compute(
+            &candidates(&self.servers),
+            self.config.allbackups,
+            Some(&previous),
+        );
+        let (had, has) = (previous.nbsrv() > 0, set.nbsrv() > 0);
+        if had != has {
+            let mut history = self
+                .history
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            if has {
+                let outage = now.duration_since(history.since);
+                history.past_downtime += outage;
+            } else {
+                history.downs += 1;
+            }
+            history.since = now;
+        }
+        self.usable.store(Arc::new(set));
+    }
+
+    /// When it had a server and when it had none.
+    pub fn history(&self) -> History {
+        *self
+            .history
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn candidates(servers: &[Arc<Server>]) -> Vec<Candidate> {
+    servers.iter().map(|server| server.candidate()).collect()
+}

@@ -1,0 +1,98 @@
+//! The running graph: frontends, their rules, backends and servers.
+//!
+//! Its shape never changes once built; what changes sits in cells inside it, each with one
+//! writer: addresses (the resolver), states and usable sets (the supervisor), counters (the
+//! workers, a shard each).
+
+pub mod backend;
+pub mod build;
+pub mod frontend;
+pub mod server;
+pub mod status;
+pub mod usable;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use self::backend::Backend;
+pub use self::frontend::Frontend;
+pub use self::server::Server;
+use crate::acl::eval::Facts;
+use crate::id::{BackendId, FrontendId, ServerId};
+
+/// Everything that sessions are routed by.
+#[derive(Debug)]
+pub struct Topology {
+    /// In declaration order.
+    pub frontends: Vec<Arc<Frontend>>,
+    /// In declaration order.
+    pub backends: Vec<Arc<Backend>>,
+    /// When the process began: the zero of counters' times.
+    pub started: Instant,
+}
+
+impl Topology {
+    /// The frontend with this id.
+    pub fn frontend(&self, id: FrontendId) -> &Arc<Frontend> {
+        &self.frontends[id.index()]
+    }
+
+    /// The backend with this id.
+    pub fn backend(&self, id: BackendId) -> &Arc<Backend> {
+        &self.backends[id.index()]
+    }
+
+    /// The server with this id.
+    pub fn server(&self, id: ServerId) -> &Arc<Server> {
+        &self.backend(id.backend).servers[id.index()]
+    }
+
+    /// Every server of every backend.
+    pub fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
+        self.backends.iter().flat_map(|backend| &backend.servers)
+    }
+
+    /// What rules can know of a session from `client` to `local`.
+    pub fn facts(&self, client: SocketAddr, local: SocketAddr) -> SessionFacts<'_> {
+        SessionFacts {
+            topology: self,
+            client: client.ip(),
+            port: local.port(),
+        }
+    }
+}
+
+/// What rules can know of one session.
+#[derive(Debug)]
+pub struct SessionFacts<'a> {
+    topology: &'a Topology,
+    client: IpAddr,
+    port: u16,
+}
+
+impl Facts for SessionFacts<'_> {
+    fn usable_servers(&self, backend: BackendId) -> u64 {
+        u64::from(self.topology.backend(backend).usable().nbsrv())
+    }
+
+    fn backend_sessions(&self, backend: BackendId) -> u64 {
+        u64::from(self.topology.backend(backend).counters.open())
+    }
+
+    fn frontend_sessions(&self, frontend: FrontendId) -> u64 {
+        u64::from(self.topology.frontend(frontend).counters.open())
+    }
+
+    fn server_is_up(&self, server: ServerId) -> bool {
+        self.topology.server(server).is_up()
+    }
+
+    fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    fn destination_port(&self) -> u16 {
+        self.port
+    }
+}

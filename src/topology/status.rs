@@ -1,0 +1,203 @@
+//! What is known of one server, for people: its state, its last check and its history.
+//!
+//! Workers never read this; they read [`super::usable::UsableSet`], which is computed from it.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Whether a server serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It has no check and is taken as up.
+    Unchecked,
+    /// Its checks pass, or have not failed often enough yet.
+    Up,
+    /// Its checks fail, or its name does not resolve.
+    Down,
+}
+
+/// What a check found, in `HAProxy`'s words (management.txt, `check_status`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckStatus {
+    /// The check could not be made: no address, no descriptor.
+    SocketError,
+    /// The connection stands and no more was asked for.
+    L4Ok,
+    /// The connection was not made in time.
+    L4Timeout,
+    /// The connection was refused or could not be routed.
+    L4Connection,
+}
+
+impl CheckStatus {
+    /// Whether the server passed.
+    pub fn passed(self) -> bool {
+        self == Self::L4Ok
+    }
+
+    /// The short code of the CSV field `check_status`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::SocketError => "SOCKERR",
+            Self::L4Ok => "L4OK",
+            Self::L4Timeout => "L4TOUT",
+            Self::L4Connection => "L4CON",
+        }
+    }
+
+    /// The description of the CSV field `check_desc`.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::SocketError => "Socket error",
+            Self::L4Ok => "Layer4 check passed",
+            Self::L4Timeout => "Layer4 timeout",
+            Self::L4Connection => "Layer4 connection problem",
+        }
+    }
+}
+
+/// One finished check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckReport {
+    /// What it found.
+    pub status: CheckStatus,
+    /// The evidence, such as `Connection refused`; empty when there is none.
+    pub info: String,
+    /// How long the check took.
+    pub duration: Duration,
+}
+
+/// A check's counter and limits (see [`crate::health::judge`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckHealth {
+    /// 0 to `rise + fall - 1`; at `rise` or more the server is up.
+    pub health: u32,
+    /// Passes in a row that bring a down server up.
+    pub rise: u32,
+    /// Failures in a row that take an up server down.
+    pub fall: u32,
+}
+
+/// All that is known of a server.
+#[derive(Debug, Clone)]
+pub struct ServerStatus {
+    /// Whether it serves.
+    pub state: State,
+    /// Its check's counter; `None` without a check.
+    pub check: Option<CheckHealth>,
+    /// The last finished check.
+    pub last_check: Option<CheckReport>,
+    /// Failed checks while the server was up (`chkfail`).
+    pub failed_checks: u64,
+    /// Changes from up to down (`chkdown`).
+    pub downs: u64,
+    /// When `state` last changed.
+    pub since: Instant,
+    /// Time spent down before `since`.
+    pub past_downtime: Duration,
+}
+
+impl ServerStatus {
+    /// The status at the start: up, as `HAProxy` assumes, with one failure enough to go down.
+    pub fn new(check: Option<CheckHealth>, now: Instant) -> Self {
+        Self {
+            state: if check.is_some() {
+                State::Up
+            } else {
+                State::Unchecked
+            },
+            check,
+            last_check: None,
+            failed_checks: 0,
+            downs: 0,
+            since: now,
+            past_downtime: Duration::ZERO,
+        }
+    }
+
+    /// Takes on a new state at `now`; does nothing if it is the state already.
+    pub fn change(&mut self, state: State, now: Instant) {
+        if state == self.state {
+            return;
+        }
+        if self.state == State::Down {
+            self.past_downtime += now.duration_since(self.since);
+        }
+        if state == State::Down {
+            self.downs += 1;
+        }
+        self.state = state;
+        self.since = now;
+    }
+
+    /// All time spent down, up to `now`.
+    pub fn downtime(&self, now: Instant) -> Duration {
+        match self.state {
+            State::Down => self.past_downtime + now.duration_since(self.since),
+            State::Up | State::Unchecked => self.past_downtime,
+        }
+    }
+}
+
+impl fmt::Display for ServerStatus {
+    /// The status word of the stats page: `UP`, `UP 1/3`, `DOWN`, `DOWN 1/2`, `no check`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.state, self.check) {
+            (State::Unchecked, _) => f.write_str("no check"),
+            (State::Up, Some(c)) if c.health < c.rise + c.fall - 1 => {
+                write!(f, "UP {}/{}", c.health + 1 - c.rise, c.fall)
+            }
+            (State::Up, _) => f.write_str("UP"),
+            (State::Down, Some(c)) if c.health > 0 => write!(f, "DOWN {}/{}", c.health, c.rise),
+            (State::Down, _) => f.write_str("DOWN"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(health: u32) -> ServerStatus {
+        ServerStatus::new(
+            Some(CheckHealth {
+                health,
+                rise: 2,
+                fall: 3,
+            }),
+            Instant::now(),
+        )
+    }
+
+    #[test]
+    fn status_words() {
+        assert_eq!(status(4).to_string(), "UP");
+        assert_eq!(status(2).to_string(), "UP 1/3");
+        let mut down = status(1);
+        down.change(State::Down, Instant::now());
+        assert_eq!(down.to_string(), "DOWN 1/2");
+        down.check = Some(CheckHealth {
+            health: 0,
+            rise: 2,
+            fall: 3,
+        });
+        assert_eq!(down.to_string(), "DOWN");
+        assert_eq!(
+            ServerStatus::new(None, Instant::now()).to_string(),
+            "no check"
+        );
+    }
+
+    #[test]
+    fn downtime_adds_up_over_outages() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut status = ServerStatus::new(None, start);
+        status.change(State::Down, at(10));
+        status.change(State::Down, at(11));
+        status.change(State::Up, at(15));
+        status.change(State::Down, at(20));
+        assert_eq!(status.downs, 2);
+        assert_eq!(status.downtime(at(23)), Duration::from_secs(8));
+    }
+}
