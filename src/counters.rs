@@ -82,6 +82,11 @@ impl Counters {
         }
     }
 
+    /// How many worker threads write totals.
+    pub fn workers(&self) -> usize {
+        self.shards.len()
+    }
+
     /// The totals of one worker.
     pub fn shard(&self, worker: usize) -> &Shard {
         &self.shards[worker]

@@ -6,8 +6,10 @@
 //! - [`acl`]: conditions of rules, such as `nbsrv(farm) le 2`.
 //! - [`topology`]: the running graph of frontends, backends and servers.
 //! - [`balance`]: which server is next.
+//! - [`admin`]: the stats page, which only reads.
 
 pub mod acl;
+pub mod admin;
 pub mod balance;
 pub mod config;
 pub mod counters;

@@ -1,0 +1,211 @@
+//! Where a frontend's new sessions go now, and why.
+//!
+//! A rule's condition may look at the client, which is not known here. Such a rule is listed as
+//! holding for some clients, and the search goes on for the others.
+
+use std::fmt;
+
+use super::words::Words;
+use crate::topology::usable::Mode;
+use crate::topology::{Backend, Frontend, Topology};
+
+/// Where a frontend's new sessions go now.
+#[derive(Debug)]
+pub struct Routes<'a> {
+    /// Backends of rules that hold for some clients only.
+    pub for_some: Vec<Route<'a>>,
+    /// The backend of all other clients; `None` when their sessions are refused.
+    pub otherwise: Option<Route<'a>>,
+}
+
+/// A backend and the reason for it.
+#[derive(Debug)]
+pub struct Route<'a> {
+    /// Where sessions go.
+    pub backend: &'a Backend,
+    /// Why they go there.
+    pub why: Why<'a>,
+}
+
+/// Why sessions go to a backend.
+#[derive(Debug)]
+pub enum Why<'a> {
+    /// It is the default and no rule holds.
+    Default,
+    /// A rule without a condition names it.
+    Unconditional,
+    /// A rule's condition holds.
+    Holds(Words<'a>),
+    /// A rule's condition holds for some clients.
+    HoldsForSome(Words<'a>),
+}
+
+impl<'a> Routes<'a> {
+    /// The routes of `frontend` now.
+    pub fn of(frontend: &'a Frontend, topology: &'a Topology) -> Self {
+        let mut for_some = Vec::new();
+        for rule in &frontend.config.rules {
+            let backend = &**topology.backend(rule.backend);
+            let words = rule.condition.as_ref().map(|c| Words::new(c, topology));
+            let why = match words.map(|words| (words, words.truth())) {
+                None => Why::Unconditional,
+                Some((words, Some(true))) => Why::Holds(words),
+                Some((_, Some(false))) => continue,
+                Some((words, None)) => {
+                    let why = Why::HoldsForSome(words);
+                    for_some.push(Route { backend, why });
+                    continue;
+                }
+            };
+            let otherwise = Some(Route { backend, why });
+            return Self {
+                for_some,
+                otherwise,
+            };
+        }
+        let default = frontend.config.default_backend;
+        let otherwise = default.map(|id| Route {
+            backend: topology.backend(id),
+            why: Why::Default,
+        });
+        Self {
+            for_some,
+            otherwise,
+        }
+    }
+}
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("the default"),
+            Self::Unconditional => f.write_str("its rule has no condition"),
+            Self::Holds(words) => write!(f, "{words} holds ({})", words.evidence()),
+            Self::HoldsForSome(words) => write!(f, "for clients with {words}"),
+        }
+    }
+}
+
+/// Which of a backend's servers get its new sessions, such as `2 of 2 primaries`.
+pub fn servers_in_use(backend: &Backend) -> String {
+    let set = backend.usable();
+    let backups = backend.servers.iter().filter(|s| s.config.backup).count();
+    let primaries = backend.servers.len() - backups;
+    match set.mode() {
+        Mode::Primaries => {
+            let noun = if primaries == 1 {
+                "primary"
+            } else {
+                "primaries"
+            };
+            format!("{} of {primaries} {noun}", set.nbsrv())
+        }
+        Mode::AllBackups => {
+            let noun = if backups == 1 { "backup" } else { "backups" };
+            let used = set.nbsrv();
+            format!("{}{used} of {backups} {noun}", without_primary(primaries))
+        }
+        Mode::FirstBackup => {
+            let position = set.in_use().first();
+            let name = position.map_or("", |&p| &backend.server(p).config.name);
+            format!("{}backup {name} takes all", without_primary(primaries))
+        }
+        Mode::Nothing => "no server is usable, sessions are refused".into(),
+    }
+}
+
+fn without_primary(primaries: usize) -> &'static str {
+    match primaries {
+        0 => "",
+        1 => "the primary is not usable, ",
+        _ => "no primary is usable, ",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{farms, single_farm, take_down};
+    use super::*;
+    use crate::acl::Condition;
+    use crate::config::RuleConfig;
+    use crate::id::BackendId;
+
+    /// All routes of the first frontend in one line.
+    fn told(topology: &Topology) -> String {
+        let routes = Routes::of(&topology.frontends[0], topology);
+        let mut told = String::new();
+        for Route { backend, why } in routes.for_some.iter().chain(&routes.otherwise) {
+            let (name, used) = (&backend.config.name, servers_in_use(backend));
+            told += &format!("{name}: {why}; {used} | ");
+        }
+        told
+    }
+
+    #[test]
+    fn the_default_and_then_the_rule() {
+        let topology = farms();
+        assert_eq!(
+            told(&topology),
+            "bk-app-main: the default; 4 of 4 primaries | "
+        );
+        take_down(&topology, 0, 0);
+        take_down(&topology, 0, 1);
+        assert_eq!(
+            told(&topology),
+            "bk-app-backup: MAIN_not_enough_capacity holds (nbsrv(bk-app-main) = 2, le 2); \
+             2 of 2 primaries | "
+        );
+    }
+
+    #[test]
+    fn backups_take_over() {
+        let topology = single_farm(false);
+        assert_eq!(told(&topology), "bk: the default; 2 of 2 primaries | ");
+        take_down(&topology, 0, 0);
+        assert_eq!(told(&topology), "bk: the default; 1 of 2 primaries | ");
+        take_down(&topology, 0, 1);
+        assert_eq!(
+            told(&topology),
+            "bk: the default; no primary is usable, backup s3 takes all | "
+        );
+        take_down(&topology, 0, 2);
+        take_down(&topology, 0, 3);
+        assert_eq!(
+            told(&topology),
+            "bk: the default; no server is usable, sessions are refused | "
+        );
+    }
+
+    #[test]
+    fn all_backups_share() {
+        let topology = single_farm(true);
+        take_down(&topology, 0, 0);
+        take_down(&topology, 0, 1);
+        assert_eq!(
+            told(&topology),
+            "bk: the default; no primary is usable, 2 of 2 backups | "
+        );
+    }
+
+    #[test]
+    fn rules_on_the_client_are_listed_and_passed_over() {
+        let rule = |condition: Option<Condition>, backend| RuleConfig {
+            backend: BackendId(backend),
+            condition,
+            text: String::new(),
+        };
+        let inside = Condition::Source(vec!["10.0.0.0/8".parse().unwrap()]);
+        let topology = super::super::sample::with_rules(vec![rule(Some(inside), 0), rule(None, 1)]);
+        assert_eq!(
+            told(&topology),
+            "bk-app-main: for clients with src 10.0.0.0/8; 4 of 4 primaries | \
+             bk-app-backup: its rule has no condition; 2 of 2 primaries | "
+        );
+    }
+
+    #[test]
+    fn without_a_rule_and_a_default_sessions_are_refused() {
+        let topology = super::super::sample::without_default();
+        assert_eq!(told(&topology), "");
+    }
+}
