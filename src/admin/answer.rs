@@ -92,15 +92,16 @@ impl Site {
             now: Instant::now(),
         };
         // `text/plain` as in HAProxy: browsers show it instead of saving it.
-        let (kind, pieces) = match view.csv {
-            true => (
+        let (kind, pieces) = if view.csv {
+            (
                 "text/plain; charset=utf-8",
                 Pieces::new(csv::pieces(report)),
-            ),
-            false => (
+            )
+        } else {
+            (
                 "text/html; charset=utf-8",
                 Pieces::new(page::pieces(report)),
-            ),
+            )
         };
         let response = Response::new(Either::Right(pieces));
         with(

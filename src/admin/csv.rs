@@ -102,9 +102,10 @@ mod tests {
             .iter()
             .zip(values)
             .filter(|(_, value)| !value.is_empty());
-        pairs
-            .map(|((name, _), value)| format!("{name}={value} "))
-            .collect()
+        pairs.fold(String::new(), |mut shown, ((name, _), value)| {
+            let _ = write!(shown, "{name}={value} ");
+            shown
+        })
     }
 
     fn sample() -> Arc<Topology> {

@@ -56,6 +56,9 @@ async fn serve_within(limits: Limits, listener: TcpListener, site: Site) -> Infa
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            // What has ended must not count against the limit.
+            biased;
+            Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept() => match accepted {
                 Ok((_, peer)) if connections.len() >= limits.connections => {
                     site.refusals.tell(format_args!("{peer}: too many connections"));
@@ -68,7 +71,6 @@ async fn serve_within(limits: Limits, listener: TcpListener, site: Site) -> Infa
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
-            Some(ended) = connections.join_next() => report(ended),
         }
     }
 }

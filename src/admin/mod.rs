@@ -10,12 +10,13 @@
 //! - [`row`]: the facts of one frontend, server or backend, the same for every format.
 //! - [`reason`], [`words`]: where a frontend's new sessions go, and why.
 //! - [`fields`] and [`csv`]: `HAProxy`'s statistics fields, and their CSV form.
-//! - [`page`], [`table`], [`style`], [`figures`]: the HTML page.
+//! - [`page`], [`table`], [`columns`], [`style`], [`figures`]: the HTML page.
 //! - [`body`]: long answers a piece at a time, so that other tasks of the thread get their turn.
 
 pub mod answer;
 pub mod auth;
 pub mod body;
+pub mod columns;
 pub mod csv;
 pub mod fields;
 pub mod figures;

@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
 use super::figures::{age, grouped};
-use super::reason::{Route, Routes, servers_in_use};
+use super::reason::{Route, Routes};
 use super::row::{Row, is_hidden_by_up};
 use super::style::{COLOURS, STYLE};
 use super::table;
@@ -80,7 +80,7 @@ fn shell(report: &Report) -> Markup {
                     (legend())
                     (PreEscaped(TABLES))
                 }
-                footer { "Counters began when the process did." }
+                footer { "Totals count from the start of the process." }
             }
         }
     }
@@ -178,7 +178,7 @@ fn routes(frontend: &Frontend, topology: &Topology) -> Markup {
 fn one_route(route: &Route<'_>) -> Markup {
     html! {
         a href={ "#b" (route.backend.id.0) } { b { (route.backend.config.name) } }
-        ", " (route.why) ": " (servers_in_use(route.backend))
+        (route.reason())
     }
 }
 
@@ -219,13 +219,13 @@ mod tests {
     #[test]
     fn the_page_says_where_sessions_go_and_why() {
         let topology = farms();
-        let before = "<a href=\"#f0\">ft-app</a> → <a href=\"#b0\"><b>bk-app-main</b></a>, \
-                      the default: 4 of 4 primaries";
+        let before = "<a href=\"#f0\">ft-app</a> → <a href=\"#b0\"><b>bk-app-main</b></a> \
+                      (default): 4 of 4 primaries";
         assert!(page(&topology).contains(before), "{}", page(&topology));
         take_down(&topology, 0, 0);
         take_down(&topology, 0, 1);
-        let after = "<a href=\"#b1\"><b>bk-app-backup</b></a>, MAIN_not_enough_capacity holds \
-                     (nbsrv(bk-app-main) = 2, le 2): 2 of 2 primaries";
+        let after = "<a href=\"#b1\"><b>bk-app-backup</b></a>: MAIN_not_enough_capacity holds \
+                     (nbsrv(bk-app-main) = 2, le 2); 2 of 2 primaries";
         assert!(page(&topology).contains(after), "{}", page(&topology));
     }
 

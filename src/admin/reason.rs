@@ -75,14 +75,22 @@ impl<'a> Routes<'a> {
     }
 }
 
-impl fmt::Display for Why<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("the default"),
-            Self::Unconditional => f.write_str("its rule has no condition"),
-            Self::Holds(words) => write!(f, "{words} holds ({})", words.evidence()),
-            Self::HoldsForSome(words) => write!(f, "for clients with {words}"),
+impl Route<'_> {
+    /// What follows the backend's name, such as ` (default): 2 of 2 primaries`.
+    pub fn reason(&self) -> String {
+        let servers = servers_in_use(self.backend);
+        match &self.why {
+            Why::Default => format!(" (default): {servers}"),
+            Why::Unconditional => format!(" (a rule without a condition): {servers}"),
+            Why::Holds(words) => format!(": {words} holds ({}); {servers}", words.evidence()),
+            Why::HoldsForSome(words) => format!(" if {words}: {servers}"),
         }
+    }
+}
+
+impl fmt::Display for Route<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.backend.config.name, self.reason())
     }
 }
 
@@ -124,55 +132,57 @@ fn without_primary(primaries: usize) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{farms, single_farm, take_down};
+    use super::super::sample::{farms, single_farm, take_down, with_rules, without_default};
     use super::*;
     use crate::acl::Condition;
     use crate::config::RuleConfig;
     use crate::id::BackendId;
 
-    /// All routes of the first frontend in one line.
-    fn told(topology: &Topology) -> String {
+    fn told(topology: &Topology) -> Vec<String> {
         let routes = Routes::of(&topology.frontends[0], topology);
-        let mut told = String::new();
-        for Route { backend, why } in routes.for_some.iter().chain(&routes.otherwise) {
-            let (name, used) = (&backend.config.name, servers_in_use(backend));
-            told += &format!("{name}: {why}; {used} | ");
-        }
-        told
+        routes
+            .for_some
+            .iter()
+            .chain(&routes.otherwise)
+            .map(Route::to_string)
+            .collect()
     }
 
     #[test]
     fn the_default_and_then_the_rule() {
         let topology = farms();
-        assert_eq!(
-            told(&topology),
-            "bk-app-main: the default; 4 of 4 primaries | "
-        );
+        assert_eq!(told(&topology), ["bk-app-main (default): 4 of 4 primaries"]);
         take_down(&topology, 0, 0);
         take_down(&topology, 0, 1);
         assert_eq!(
             told(&topology),
-            "bk-app-backup: MAIN_not_enough_capacity holds (nbsrv(bk-app-main) = 2, le 2); \
-             2 of 2 primaries | "
+            [
+                "bk-app-backup: MAIN_not_enough_capacity holds (nbsrv(bk-app-main) = 2, le 2); \
+              2 of 2 primaries"
+            ]
         );
     }
 
     #[test]
     fn backups_take_over() {
         let topology = single_farm(false);
-        assert_eq!(told(&topology), "bk: the default; 2 of 2 primaries | ");
+        assert_eq!(told(&topology), ["bk (default): 2 of 2 primaries"]);
         take_down(&topology, 0, 0);
-        assert_eq!(told(&topology), "bk: the default; 1 of 2 primaries | ");
+        assert_eq!(told(&topology), ["bk (default): 1 of 2 primaries"]);
         take_down(&topology, 0, 1);
         assert_eq!(
             told(&topology),
-            "bk: the default; no primary is usable, backup s3 takes all | "
+            ["bk (default): no primary is usable, backup s3 takes all"]
         );
         take_down(&topology, 0, 2);
+        assert_eq!(
+            told(&topology),
+            ["bk (default): no primary is usable, backup s4 takes all"]
+        );
         take_down(&topology, 0, 3);
         assert_eq!(
             told(&topology),
-            "bk: the default; no server is usable, sessions are refused | "
+            ["bk (default): no server is usable, sessions are refused"]
         );
     }
 
@@ -183,7 +193,7 @@ mod tests {
         take_down(&topology, 0, 1);
         assert_eq!(
             told(&topology),
-            "bk: the default; no primary is usable, 2 of 2 backups | "
+            ["bk (default): no primary is usable, 2 of 2 backups"]
         );
     }
 
@@ -195,17 +205,18 @@ mod tests {
             text: String::new(),
         };
         let inside = Condition::Source(vec!["10.0.0.0/8".parse().unwrap()]);
-        let topology = super::super::sample::with_rules(vec![rule(Some(inside), 0), rule(None, 1)]);
+        let topology = with_rules(vec![rule(Some(inside), 0), rule(None, 1)]);
         assert_eq!(
             told(&topology),
-            "bk-app-main: for clients with src 10.0.0.0/8; 4 of 4 primaries | \
-             bk-app-backup: its rule has no condition; 2 of 2 primaries | "
+            [
+                "bk-app-main if src 10.0.0.0/8: 4 of 4 primaries",
+                "bk-app-backup (a rule without a condition): 2 of 2 primaries",
+            ]
         );
     }
 
     #[test]
     fn without_a_rule_and_a_default_sessions_are_refused() {
-        let topology = super::super::sample::without_default();
-        assert_eq!(told(&topology), "");
+        assert!(told(&without_default()).is_empty());
     }
 }

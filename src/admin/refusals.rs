@@ -24,9 +24,10 @@ struct Last {
 impl Refusals {
     /// Tells who was refused, and why.
     pub fn tell(&self, what: fmt::Arguments<'_>) {
-        match self.count(Instant::now()) {
-            Some(untold) => warn!(target: "stats", untold, "{what}"),
-            None => debug!(target: "stats", "{what}"),
+        if let Some(untold) = self.count(Instant::now()) {
+            warn!(target: "stats", untold, "{what}");
+        } else {
+            debug!(target: "stats", "{what}");
         }
     }
 

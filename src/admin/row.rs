@@ -134,7 +134,7 @@ impl<'a> Row<'a> {
             proxy_number: FIRST_PROXY + frontend.id.0,
             server_number: 0,
             status: "OPEN".into(),
-            standing: Standing::Unchecked,
+            standing: Standing::Up,
             tally: Tally::of(&frontend.counters),
             last_session: None,
             farm: None,
@@ -221,9 +221,10 @@ impl Farm {
             in_use,
             downs: Some(history.downs),
             changed,
-            downtime: Some(match in_use {
-                true => history.past_downtime,
-                false => history.past_downtime + changed,
+            downtime: Some(if in_use {
+                history.past_downtime
+            } else {
+                history.past_downtime + changed
             }),
         }
     }

@@ -1,120 +1,14 @@
-//! The tables of the page: `HAProxy`'s columns, one table for each frontend and backend.
-
-use std::sync::LazyLock;
+//! The tables of the page, one for each frontend and backend.
 
 use maud::{Markup, PreEscaped, html};
 
+use super::columns::{BACKEND_HEAD, FRONTEND_HEAD};
 use super::fields::{last_description, last_status};
 use super::figures::{age, grouped, lapse, shortened};
 use super::reason::servers_in_use;
-use super::row::{Check, Farm, Kind, Row};
+use super::row::{Check, Farm, Kind, Row, Standing};
 use super::style::Colour;
 use crate::topology::{Backend, Frontend};
-
-/// A heading over several columns, with each column's heading and what it means.
-type Group = (&'static str, &'static [(&'static str, &'static str)]);
-
-const RATE: Group = (
-    "Session rate",
-    &[
-        ("Cur", "New sessions in the last second"),
-        ("Max", "Most new sessions in one second"),
-        ("Limit", "Most new sessions allowed in one second"),
-    ],
-);
-const BYTES: Group = (
-    "Bytes",
-    &[("In", "Bytes from clients"), ("Out", "Bytes to clients")],
-);
-
-const FRONTEND_GROUPS: [Group; 6] = [
-    RATE,
-    (
-        "Sessions",
-        &[
-            ("Cur", "Sessions open now"),
-            ("Max", "Most sessions open at once"),
-            ("Limit", "Most sessions allowed at once"),
-            ("Total", "All sessions"),
-        ],
-    ),
-    BYTES,
-    ("Denied", &[("Req", "Sessions closed by a rule")]),
-    (
-        "Errors",
-        &[("Req", "Sessions that failed before a backend was chosen")],
-    ),
-    ("Frontend", &[("Status", "Whether sessions are accepted")]),
-];
-
-const BACKEND_GROUPS: [Group; 8] = [
-    (
-        "Queue",
-        &[
-            ("Cur", "Sessions waiting for a server"),
-            ("Max", "Most sessions waiting at once"),
-            ("Limit", "Most sessions allowed to wait"),
-        ],
-    ),
-    RATE,
-    (
-        "Sessions",
-        &[
-            ("Cur", "Sessions open now"),
-            ("Max", "Most sessions open at once"),
-            ("Limit", "Most sessions allowed at once"),
-            ("Total", "All sessions"),
-            ("LbTot", "Sessions given by balancing"),
-            ("Last", "Time since the last session began"),
-        ],
-    ),
-    BYTES,
-    (
-        "Denied",
-        &[
-            ("Req", "Sessions closed by a rule"),
-            ("Resp", "Answers held back by a rule"),
-        ],
-    ),
-    (
-        "Errors",
-        &[
-            ("Req", "Sessions that failed before a backend was chosen"),
-            (
-                "Conn",
-                "Sessions given up because no server could be connected to",
-            ),
-            ("Resp", "Sessions that the server broke"),
-        ],
-    ),
-    (
-        "Warnings",
-        &[
-            ("Retr", "Connection attempts after a session's first one"),
-            (
-                "Redis",
-                "Sessions moved to another server after a failed attempt",
-            ),
-        ],
-    ),
-    (
-        "Server",
-        &[
-            ("Status", "State, and for how long"),
-            ("LastChk", "Result of the last check, and how long it took"),
-            ("Wght", "Weight"),
-            ("Act", "Primaries that are usable"),
-            ("Bck", "Backups that are usable"),
-            ("Chk", "Failed checks while up"),
-            ("Dwn", "Changes from up to down"),
-            ("Dwntme", "Time spent down"),
-            ("Thrtle", "Share of the full weight while starting slowly"),
-        ],
-    ),
-];
-
-static FRONTEND_HEAD: LazyLock<PreEscaped<String>> = LazyLock::new(|| head(&FRONTEND_GROUPS));
-static BACKEND_HEAD: LazyLock<PreEscaped<String>> = LazyLock::new(|| head(&BACKEND_GROUPS));
 
 /// A frontend's table.
 pub fn frontend(frontend: &Frontend) -> Markup {
@@ -169,6 +63,7 @@ pub fn backend(backend: &Backend) -> (String, String) {
 pub fn farm_row(row: &Row<'_>) -> Markup {
     let class = match (row.kind, &row.farm) {
         (Kind::Server, Some(farm)) => Colour::of(row.standing, farm.backup > 0).class,
+        _ if row.standing == Standing::Down => "total down",
         _ => "total",
     };
     let tally = &row.tally;
@@ -193,16 +88,19 @@ pub fn farm_row(row: &Row<'_>) -> Markup {
     }
 }
 
-/// The name; for a server also its part in the farm, and its status where the column of that
-/// is out of sight.
+/// The name; for a server also its part in the farm. The status is repeated for small screens,
+/// where its column is out of sight.
 fn name(row: &Row<'_>) -> Markup {
-    let Some(farm) = row.farm.as_ref().filter(|_| row.kind == Kind::Server) else {
-        return html! { "Backend" };
-    };
+    let server = row.farm.as_ref().filter(|_| row.kind == Kind::Server);
     html! {
-        span title=(row.address) { (row.name) }
-        @if farm.backup > 0 { span.tag { "backup" } }
-        @if farm.in_use { span.tag.use title="New sessions go here" { "in use" } }
+        @match server {
+            None => "Backend",
+            Some(farm) => {
+                span title=(row.address) { (row.name) }
+                @if farm.backup > 0 { span.tag { "backup" } }
+                @if farm.in_use { span.tag.use title="New sessions go here" { "in use" } }
+            }
+        }
         span.tag.now aria-hidden="true" { (row.status) }
     }
 }
@@ -268,7 +166,7 @@ fn check_cell(check: &Check) -> Markup {
     let last = check.last.as_ref();
     let info = last.map_or("", |last| &*last.info);
     html! {
-        td.t title={
+        td.t.c title={
             (meaning) @if !info.is_empty() { ": " (info) }
             "; health " (limits.health) " of " (limits.rise + limits.fall - 1)
             ", rise " (limits.rise) ", fall " (limits.fall)
@@ -289,28 +187,11 @@ fn clipped(text: &str) -> String {
     }
 }
 
-fn head(groups: &[Group]) -> Markup {
-    html! {
-        thead {
-            tr {
-                th scope="col" rowspan="2" { "Name" }
-                @for (group, columns) in groups {
-                    th scope="colgroup" colspan=(columns.len()) { (group) }
-                }
-            }
-            tr {
-                @for (column, meaning) in groups.iter().flat_map(|(_, columns)| *columns) {
-                    th scope="col" { abbr title=(meaning) { (column) } }
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use super::super::columns::{BACKEND_GROUPS, FRONTEND_GROUPS};
     use super::super::sample::{farms, pass_check, server, single_farm, take_down, with_backend};
     use super::*;
     use crate::topology::Topology;
@@ -371,6 +252,14 @@ mod tests {
         take_down(&topology, 0, 0);
         take_down(&topology, 0, 1);
         assert_eq!([0, 1, 2, 3].map(marked), [false, false, true, false]);
+    }
+
+    #[test]
+    fn a_backend_without_a_server_stands_out() {
+        let topology = single_farm(false);
+        assert!(shown(&topology, 4).starts_with("<tr class=\"total\">"));
+        (0..4).for_each(|position| take_down(&topology, 0, position));
+        assert!(shown(&topology, 4).starts_with("<tr class=\"total down\">"));
     }
 
     #[test]
