@@ -11,6 +11,7 @@
 pub mod acl;
 pub mod admin;
 pub mod balance;
+pub mod cli;
 pub mod config;
 pub mod counters;
 pub mod id;

@@ -55,7 +55,8 @@ impl Sample {
 }
 
 impl Comparison {
-    fn holds(self, left: u64, right: u64) -> bool {
+    /// Whether `left` compares with `right` in this way.
+    pub fn holds(self, left: u64, right: u64) -> bool {
         match self {
             Self::Equal => left == right,
             Self::NotEqual => left != right,

@@ -1,10 +1,16 @@
 //! Conditions: what an ACL or a rule's `if` says, and whether it holds for a session.
 //!
-//! - [`parse`]: text to [`Condition`], with positions for error messages.
+//! - [`parse`]: text to an [`parse::Expression`], with positions for error messages.
+//! - [`resolve`]: an [`parse::Expression`] to a [`Condition`], every name looked up.
+//! - [`show`]: a [`Condition`] back to text, for people.
 //! - [`eval`]: a [`Condition`] against the [`eval::Facts`] of a session.
 
 pub mod eval;
+mod lex;
+mod networks;
 pub mod parse;
+pub mod resolve;
+pub mod show;
 
 use std::sync::Arc;
 
@@ -59,4 +65,66 @@ pub enum Comparison {
     Greater,
     /// `ge`, `>=`
     GreaterOrEqual,
+}
+
+/// A sample that takes a backend's or frontend's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleKind {
+    /// `nbsrv(BACKEND)`
+    UsableServers,
+    /// `be_conn(BACKEND)`
+    BackendSessions,
+    /// `fe_conn(FRONTEND)`
+    FrontendSessions,
+}
+
+impl SampleKind {
+    const ALL: [Self; 3] = [
+        Self::UsableServers,
+        Self::BackendSessions,
+        Self::FrontendSessions,
+    ];
+
+    fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.keyword() == word)
+    }
+
+    /// Its name in conditions.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::UsableServers => "nbsrv",
+            Self::BackendSessions => "be_conn",
+            Self::FrontendSessions => "fe_conn",
+        }
+    }
+
+    fn argument(self) -> &'static str {
+        match self {
+            Self::UsableServers | Self::BackendSessions => "BACKEND",
+            Self::FrontendSessions => "FRONTEND",
+        }
+    }
+}
+
+impl Comparison {
+    const ALL: [Self; 6] = [
+        Self::Equal,
+        Self::NotEqual,
+        Self::Less,
+        Self::LessOrEqual,
+        Self::Greater,
+        Self::GreaterOrEqual,
+    ];
+
+    /// Its name in conditions.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Equal => "eq",
+            Self::NotEqual => "ne",
+            Self::Less => "lt",
+            Self::LessOrEqual => "le",
+            Self::Greater => "gt",
+            Self::GreaterOrEqual => "ge",
+        }
+    }
 }

@@ -1,20 +1,100 @@
 //! A valid configuration as plain data, and the way to it from a file's text.
 //!
-//! Text becomes a spanned table ([`raw`]), every value is read and checked ([`value`],
-//! [`validate`]), and what is wrong is collected into one [`report::Report`] that shows each
-//! mistake in the file with a caret. Nothing here opens a socket or resolves a name.
+//! Text becomes a table with the place of every value (the `toml` crate), each value is read and
+//! checked by itself (`raw`, `fields`, `value`), then how they go together (`validate`). What is
+//! wrong is collected into one [`report::Report`] that shows each mistake in the file with a
+//! caret; what is legal but probably unwanted (`warn`) is collected in the same way. Nothing here
+//! opens a socket or resolves a name.
 
-pub mod raw;
+mod fields;
+mod hints;
+mod raw;
 pub mod report;
-pub mod validate;
+mod syntax;
+mod validate;
 pub mod value;
+mod warn;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
+use self::report::{Problem, Report, Span};
+
 use crate::acl::Condition;
-use crate::id::BackendId;
+use crate::acl::show::Names;
+use crate::id::{BackendId, FrontendId, ServerId};
+
+/// A configuration that can be used, and what is doubtful about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings only; may be empty.
+    pub warnings: Report,
+}
+
+/// Reads and checks the file at `path`, with the process's environment for `${VAR}`.
+///
+/// The error reports every mistake in the file, or that it cannot be read.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    let name = path.display().to_string();
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let problem = Problem::error(format!("this file cannot be read: {error}"));
+            return Err(Report::new(name, "", vec![problem]));
+        }
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(&text, &name, &|variable| std::env::var(variable).ok()),
+        Err(error) => Err(not_utf8(&name, &error)),
+    }
+}
+
+fn not_utf8(file: &str, error: &std::string::FromUtf8Error) -> Report {
+    let start = error.utf8_error().valid_up_to();
+    // The lossy text is the same up to there, and one replacement character follows.
+    let end = start + char::REPLACEMENT_CHARACTER.len_utf8();
+    let problem = Problem::error("this file is not UTF-8 text")
+        .at(Span { start, end })
+        .label("not a character in UTF-8")
+        .help("save the file with the encoding UTF-8");
+    Report::new(file, String::from_utf8_lossy(error.as_bytes()), vec![problem])
+}
+
+/// Checks a file's text. `file_name` names it in the reports; `env` gives the variables.
+///
+/// The error reports every mistake; warnings are only looked for in a valid configuration.
+pub fn parse(
+    text: &str,
+    file_name: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Report> {
+    let (table, errors) = toml::de::DeTable::parse_recoverable(text);
+    let syntax = syntax::Syntax::of(text, &errors);
+    let mut problems = syntax.problems;
+    let mut reader = fields::Reader::new(text, env, syntax.broken_from.is_none());
+    let raw = raw::file(&mut reader, table.get_ref());
+    if let Some(end) = syntax.broken_from {
+        let before = |problem: &Problem| problem.span().is_some_and(|span| span.end <= end);
+        problems.extend(reader.problems.into_iter().filter(before));
+        return Err(Report::new(file_name, text, problems));
+    }
+    problems.append(&mut reader.problems);
+    let config = validate::config(&raw, &mut problems);
+    match config.filter(|_| problems.is_empty()) {
+        None => Err(Report::new(file_name, text, problems)),
+        Some(config) => {
+            let warnings = warn::warnings(&raw, &config);
+            Ok(Loaded {
+                config,
+                warnings: Report::new(file_name, text, warnings),
+            })
+        }
+    }
+}
 
 /// Everything that a configuration file says.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +122,20 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Which sessions get a line when they end.
     pub sessions: SessionLog,
+}
+
+impl Names for Config {
+    fn backend(&self, id: BackendId) -> &str {
+        &self.backends[id.index()].name
+    }
+
+    fn frontend(&self, id: FrontendId) -> &str {
+        &self.frontends[id.index()].name
+    }
+
+    fn server(&self, id: ServerId) -> &str {
+        &self.backends[id.backend.index()].servers[id.index()].name
+    }
 }
 
 /// The severity of a log line, least severe last.
@@ -101,7 +195,8 @@ pub struct RuleConfig {
     pub backend: BackendId,
     /// When it matches; `None` means always. `unless` is a [`Condition::Not`].
     pub condition: Option<Condition>,
-    /// The condition as the user wrote it, for people.
+    /// The condition as the user wrote it, for people; `unless C` is `not (C)`, and empty means
+    /// always.
     pub text: String,
 }
 

@@ -1,1 +1,344 @@
-//! Placeholder.
+//! What a file says, table by table, with the place of everything that may turn out wrong.
+//!
+//! Each value by itself is valid here; how values go together is checked in [`super::validate`].
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::fields::{At, Field, Fields, Item, Reader, Text, entries};
+use super::hints::Kind;
+use super::report::{Problem, Span};
+use super::value;
+use super::{
+    Balance, ClientTimeouts, Credentials, LogConfig, LogFormat, LogLevel, ServerTimeouts, SessionLog,
+};
+use crate::acl::parse::{self, Expression};
+
+mod servers;
+
+pub(super) use self::servers::{RawBackend, RawCheck, RawServer};
+use self::servers::{backend, balance, check_settings};
+
+/// A whole file.
+pub(super) struct RawConfig {
+    pub(super) threads: Option<NonZeroUsize>,
+    pub(super) grace: Option<Duration>,
+    pub(super) log: LogConfig,
+    pub(super) defaults: RawDefaults,
+    pub(super) frontends: Vec<RawFrontend>,
+    pub(super) backends: Vec<RawBackend>,
+    pub(super) stats: Option<RawStats>,
+}
+
+/// `[defaults]`.
+#[derive(Default)]
+pub(super) struct RawDefaults {
+    pub(super) client: ClientTimeouts,
+    pub(super) server: ServerTimeouts,
+    pub(super) balance: Option<Balance>,
+    pub(super) allbackups: Option<bool>,
+    pub(super) retries: Option<u32>,
+    pub(super) check: RawCheck,
+}
+
+/// `[frontends.NAME]`.
+pub(super) struct RawFrontend {
+    pub(super) name: At<String>,
+    pub(super) bind: Vec<At<SocketAddr>>,
+    pub(super) acls: Vec<RawAcl>,
+    pub(super) rules: Field<Vec<RawRule>>,
+    pub(super) default_backend: Field<At<String>>,
+    pub(super) timeout: ClientTimeouts,
+}
+
+/// One line of `acl`.
+pub(super) struct RawAcl {
+    pub(super) name: At<String>,
+    /// `None` if it does not parse.
+    pub(super) condition: Option<RawCondition>,
+}
+
+/// A condition that parses.
+pub(super) struct RawCondition {
+    pub(super) text: Text,
+    pub(super) expression: Expression,
+}
+
+/// One entry of `use_backend`.
+pub(super) struct RawRule {
+    pub(super) span: Span,
+    pub(super) backend: Option<At<String>>,
+    pub(super) when: Field<RawCondition>,
+    pub(super) unless: Field<RawCondition>,
+}
+
+/// `[stats]`.
+pub(super) struct RawStats {
+    pub(super) bind: Vec<At<SocketAddr>>,
+    pub(super) uri: Option<String>,
+    pub(super) realm: Option<String>,
+    pub(super) auth: Option<Credentials>,
+    pub(super) refresh: Option<Duration>,
+}
+
+const LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+const SESSIONS: [(&str, SessionLog); 3] = [
+    ("all", SessionLog::All),
+    ("failed", SessionLog::Failed),
+    ("off", SessionLog::Off),
+];
+
+/// Reads the whole file.
+pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
+    let mut fields = Fields::new(Kind::File, Span { start: 0, end: 0 }, table);
+    let threads = fields.read("threads", |item| r.number(item, 1..=1024)).given();
+    let grace = fields.read("grace", |item| r.duration_or_zero(item)).given();
+    let config = RawConfig {
+        threads: threads.and_then(|threads| NonZeroUsize::new(threads.value as usize)),
+        grace: grace.map(|grace| grace.value),
+        log: fields.read("log", |item| log(r, item)).given().unwrap_or(DEFAULT_LOG),
+        defaults: fields.read("defaults", |item| defaults(r, item)).given().unwrap_or_default(),
+        frontends: named(r, &mut fields, "frontends", Kind::Frontends, frontend),
+        backends: named(r, &mut fields, "backends", Kind::Backends, backend),
+        stats: fields.read("stats", |item| stats(r, item)).given(),
+    };
+    fields.finish(r);
+    config
+}
+
+const DEFAULT_LOG: LogConfig = LogConfig {
+    level: LogLevel::Info,
+    format: LogFormat::Text,
+    sessions: SessionLog::All,
+};
+
+fn log(r: &mut Reader<'_>, item: Item<'_>) -> Option<LogConfig> {
+    let mut fields = r.table(item, Kind::Log)?;
+    let level = fields.read("level", |item| r.choice(item, &LEVELS)).given();
+    let format = fields.read("format", |item| r.choice(item, &FORMATS)).given();
+    let sessions = fields.read("sessions", |item| r.choice(item, &SESSIONS)).given();
+    fields.finish(r);
+    Some(LogConfig {
+        level: level.unwrap_or(DEFAULT_LOG.level),
+        format: format.unwrap_or(DEFAULT_LOG.format),
+        sessions: sessions.unwrap_or(DEFAULT_LOG.sessions),
+    })
+}
+
+fn defaults(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawDefaults> {
+    let mut fields = r.table(item, Kind::Defaults)?;
+    let timeouts = fields.read("timeout", |item| default_timeouts(r, item)).given();
+    let (client, server) = timeouts.unwrap_or_default();
+    let defaults = RawDefaults {
+        client,
+        server,
+        balance: fields.read("balance", |item| balance(r, item)).given(),
+        allbackups: fields.read("allbackups", |item| r.boolean(item)).given(),
+        retries: fields.read("retries", |item| retries(r, item)).given(),
+        check: fields.read("check", |item| check_settings(r, item)).given().unwrap_or_default(),
+    };
+    fields.finish(r);
+    Some(defaults)
+}
+
+fn default_timeouts(
+    r: &mut Reader<'_>,
+    item: Item<'_>,
+) -> Option<(ClientTimeouts, ServerTimeouts)> {
+    let mut fields = r.table(item, Kind::DefaultTimeouts)?;
+    let client = client_timeouts(r, &mut fields);
+    let server = server_timeouts(r, &mut fields);
+    fields.finish(r);
+    Some((client, server))
+}
+
+fn client_timeouts(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> ClientTimeouts {
+    let mut read = |key| fields.read(key, |item| r.duration(item)).given();
+    ClientTimeouts {
+        client: read("client"),
+        client_fin: read("client_fin"),
+    }
+}
+
+fn server_timeouts(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> ServerTimeouts {
+    let mut read = |key| fields.read(key, |item| r.duration(item)).given();
+    ServerTimeouts {
+        connect: read("connect"),
+        server: read("server"),
+        server_fin: read("server_fin"),
+        tunnel: read("tunnel"),
+        check: read("check"),
+    }
+}
+
+fn retries(r: &mut Reader<'_>, item: Item<'_>) -> Option<u32> {
+    r.number(item, 0..=1000).map(|retries| retries.value as u32)
+}
+
+/// Reads a table of tables whose keys are names.
+fn named<'t, T>(
+    r: &mut Reader<'_>,
+    fields: &mut Fields<'t>,
+    key: &'static str,
+    kind: Kind,
+    read: fn(&mut Reader<'_>, At<String>, Item<'t>) -> Option<T>,
+) -> Vec<T> {
+    let table = fields.read(key, |item| match item.value {
+        DeValue::Table(table) => Some(table),
+        _ => r.table(item, kind).and(None),
+    });
+    let items = table.given().map(entries).unwrap_or_default();
+    let named = items.into_iter().filter_map(|item| {
+        let name = key_name(r, item);
+        read(r, name, item)
+    });
+    named.collect()
+}
+
+/// A key that is a name. A wrong one is recorded and used as it is, so that what stands under
+/// it is checked all the same.
+fn key_name(r: &mut Reader<'_>, item: Item<'_>) -> At<String> {
+    if let Err(fault) = value::name(item.key) {
+        let problem = Problem::error(fault.title).at(item.key_span);
+        let help = fault.help.unwrap_or_else(|| "give it a name".to_owned());
+        r.problems.push(problem.help(help));
+    }
+    At {
+        value: item.key.to_owned(),
+        span: item.key_span,
+    }
+}
+
+fn frontend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> Option<RawFrontend> {
+    let mut fields = r.table(item, Kind::Frontend)?;
+    let frontend = RawFrontend {
+        name,
+        bind: fields.require(r, "bind", binds).given().unwrap_or_default(),
+        acls: fields.read("acl", |item| acls(r, item)).given().unwrap_or_default(),
+        rules: fields.read("use_backend", |item| rules(r, item)),
+        default_backend: fields.read("default_backend", |item| r.name(item)),
+        timeout: fields
+            .read("timeout", |item| frontend_timeouts(r, item))
+            .given()
+            .unwrap_or_default(),
+    };
+    fields.finish(r);
+    Some(frontend)
+}
+
+fn frontend_timeouts(r: &mut Reader<'_>, item: Item<'_>) -> Option<ClientTimeouts> {
+    let mut fields = r.table(item, Kind::ClientTimeouts)?;
+    let timeouts = client_timeouts(r, &mut fields);
+    fields.finish(r);
+    Some(timeouts)
+}
+
+/// The addresses of `bind`, without those that are wrong.
+fn binds(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<At<SocketAddr>>> {
+    let items = r.one_or_list(item);
+    if items.is_empty() {
+        r.problems.push(empty_list(item, "add an address, such as \"0.0.0.0:81\""));
+    }
+    let binds = items.into_iter();
+    Some(binds.filter_map(|item| r.parsed(item, value::bind_address)).collect())
+}
+
+fn empty_list(item: Item<'_>, help: &str) -> Problem {
+    let title = format!("`{}` is an empty list", item.key);
+    Problem::error(title).at(item.span).help(help)
+}
+
+fn acls(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<RawAcl>> {
+    let DeValue::Table(table) = item.value else {
+        return r.table(item, Kind::Acls).and(None);
+    };
+    let acls = entries(table).into_iter().map(|item| RawAcl {
+        name: acl_name(r, item),
+        condition: condition(r, item),
+    });
+    Some(acls.collect())
+}
+
+/// An ACL's name may not be what a condition takes for something else.
+fn acl_name(r: &mut Reader<'_>, item: Item<'_>) -> At<String> {
+    let name = key_name(r, item);
+    let word = name.value.as_str();
+    let taken = parse::is_keyword(word);
+    if taken || word.starts_with(|c: char| c.is_ascii_digit()) || word.parse::<IpAddr>().is_ok() {
+        let title = match taken {
+            true => format!("`{word}` means something else in conditions"),
+            false => format!("an ACL called `{word}` would be taken for a number or an address"),
+        };
+        let problem = Problem::error(title).at(name.span);
+        r.problems.push(problem.help("give the ACL another name, which begins with a letter"));
+    }
+    name
+}
+
+fn condition(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawCondition> {
+    let text = r.text(item)?;
+    match parse::parse(&text.value) {
+        Ok(expression) => Some(RawCondition { text, expression }),
+        Err(error) => {
+            let span = text.part(&error.range);
+            let problem = Problem::error(error.title).at(span).help(error.help);
+            r.problems.push(problem);
+            None
+        }
+    }
+}
+
+/// The rules, without those that are no tables.
+fn rules(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<RawRule>> {
+    let items = r.list(item, "tables such as `{ backend = \"NAME\", if = \"CONDITION\" }`")?;
+    Some(items.into_iter().filter_map(|item| rule(r, item)).collect())
+}
+
+fn rule(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawRule> {
+    let mut fields = r.table(item, Kind::Rule)?;
+    let rule = RawRule {
+        span: item.span,
+        backend: fields.require(r, "backend", Reader::name).given(),
+        when: fields.read("if", |item| condition(r, item)),
+        unless: fields.read("unless", |item| condition(r, item)),
+    };
+    fields.finish(r);
+    Some(rule)
+}
+
+fn stats(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawStats> {
+    let mut fields = r.table(item, Kind::Stats)?;
+    let stats = RawStats {
+        bind: fields.require(r, "bind", binds).given().unwrap_or_default(),
+        uri: fields.read("uri", |item| r.parsed(item, value::uri)).given().map(|at| at.value),
+        realm: fields.read("realm", |item| r.parsed(item, value::realm)).given().map(|at| at.value),
+        auth: fields
+            .read("auth", |item| r.parsed(item, value::credentials))
+            .given()
+            .map(|at| at.value),
+        refresh: fields.read("refresh", |item| refresh(r, item)).given(),
+    };
+    fields.finish(r);
+    Some(stats)
+}
+
+/// Browsers count in whole seconds.
+fn refresh(r: &mut Reader<'_>, item: Item<'_>) -> Option<Duration> {
+    let duration = r.duration(item)?;
+    if duration.subsec_nanos() != 0 {
+        let problem = Problem::error("`refresh` must be whole seconds").at(item.span);
+        r.problems.push(problem.help("write a number of seconds, such as \"5s\""));
+        return None;
+    }
+    Some(duration)
+}

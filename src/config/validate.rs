@@ -1,1 +1,49 @@
-//! Placeholder.
+//! How the values of a file go together: names are looked up, defaults filled in, and what
+//! contradicts itself is recorded.
+
+mod acls;
+mod backends;
+mod binds;
+mod frontends;
+mod names;
+
+use std::time::Duration;
+
+use self::names::Index;
+use super::raw::{RawConfig, RawStats};
+use super::report::Problem;
+use super::{Config, StatsConfig};
+
+/// How long sessions may go on after a stop signal unless the file says otherwise.
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+/// The configuration, or `None` if a part of it is missing, about which `problems` tells.
+pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Config> {
+    let index = Index::new(raw);
+    if raw.frontends.is_empty() {
+        let problem = Problem::error("there is no frontend, so nothing would be listened on");
+        let help = "add `[frontends.NAME]` with `bind = \"0.0.0.0:81\"` and `default_backend = \"…\"`";
+        problems.push(problem.help(help));
+    }
+    binds::check(raw, problems);
+    let frontends = frontends::build(raw, &index, problems);
+    let backends = backends::build(raw, problems);
+    Some(Config {
+        threads: raw.threads,
+        grace: raw.grace.unwrap_or(DEFAULT_GRACE),
+        log: raw.log,
+        frontends: frontends?,
+        backends: backends?,
+        stats: raw.stats.as_ref().map(stats),
+    })
+}
+
+fn stats(raw: &RawStats) -> StatsConfig {
+    StatsConfig {
+        bind: raw.bind.iter().map(|bind| bind.value).collect(),
+        uri: raw.uri.clone().unwrap_or_else(|| "/".to_owned()),
+        realm: raw.realm.clone().unwrap_or_else(|| "HAProxy Statistics".to_owned()),
+        auth: raw.auth.clone(),
+        refresh: raw.refresh,
+    }
+}

@@ -1,1 +1,141 @@
-//! Placeholder.
+//! What may stand inside a string: names, durations, addresses, a user and password.
+//!
+//! Everything here is a function from text to a value or to a [`Fault`]; where the text stands
+//! in the file is the caller's matter.
+
+mod address;
+mod duration;
+mod expand;
+
+use std::ops::Range;
+
+pub use self::address::{bind_address, host, overlap, server_address};
+pub use self::duration::{duration, shown, unitless};
+pub use self::expand::expand;
+use super::Credentials;
+
+/// Why a text is not the value that it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong, in one line.
+    pub title: String,
+    /// What to write instead.
+    pub help: Option<String>,
+    /// The part of the text that is wrong; `None` is all of it.
+    pub range: Option<Range<usize>>,
+}
+
+impl Fault {
+    fn new(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            help: None,
+            range: None,
+        }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    fn at(mut self, range: Range<usize>) -> Self {
+        self.range = Some(range);
+        self
+    }
+}
+
+/// A name of a frontend, backend, server or ACL: the characters that `HAProxy` allows
+/// (configuration.txt, "Proxies").
+pub fn name(text: &str) -> Result<String, Fault> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    match text.char_indices().find(|&(_, c)| !allowed(c)) {
+        None if text.is_empty() => Err(Fault::new("a name may not be empty")),
+        None => Ok(text.to_owned()),
+        Some((at, c)) => {
+            Err(Fault::new(format!("{c:?} may not stand in a name"))
+                .help("names are made of letters, digits, `-`, `_`, `.` and `:`")
+                .at(at..at + c.len_utf8()))
+        }
+    }
+}
+
+/// `user:password`. No message repeats the text, which is secret.
+pub fn credentials(text: &str) -> Result<Credentials, Fault> {
+    let Some((user, password)) = text.split_once(':') else {
+        return Err(
+            Fault::new("there is no `:` between user and password").help("write \"user:password\"")
+        );
+    };
+    if user.is_empty() {
+        return Err(Fault::new("the user before `:` is empty").help("write \"user:password\""));
+    }
+    if password.is_empty() {
+        return Err(Fault::new("the password after `:` is empty").help("write \"user:password\""));
+    }
+    if text.contains(char::is_control) {
+        return Err(Fault::new("a control character may not stand in user or password"));
+    }
+    Ok(Credentials {
+        user: user.to_owned(),
+        password: password.to_owned(),
+    })
+}
+
+/// The path of the stats page.
+pub fn uri(text: &str) -> Result<String, Fault> {
+    if !text.starts_with('/') {
+        return Err(Fault::new("a path begins with `/`").help(format!("write \"/{text}\"")));
+    }
+    let allowed = |c: char| c.is_ascii_graphic() && !";?#\"<>\\".contains(c);
+    match text.char_indices().find(|&(_, c)| !allowed(c)) {
+        None => Ok(text.to_owned()),
+        Some((at, c)) => Err(Fault::new(format!("{c:?} may not stand in the page's path"))
+            .help("write the path alone, such as \"/stats\"; `;csv` and the like are always there")
+            .at(at..at + c.len_utf8())),
+    }
+}
+
+/// The realm that a browser shows when it asks for the password. It is sent as a quoted string
+/// of an HTTP header, so quotes, backslashes and line breaks may not stand in it.
+pub fn realm(text: &str) -> Result<String, Fault> {
+    let allowed = |c: char| !c.is_control() && !"\"\\".contains(c);
+    match text.char_indices().find(|&(_, c)| !allowed(c)) {
+        None => Ok(text.to_owned()),
+        Some((at, c)) => Err(Fault::new(format!("{c:?} may not stand in a realm"))
+            .help("write the words as they are; a space needs no backslash before it here")
+            .at(at..at + c.len_utf8())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(name("bk-app_1.eu:81").unwrap(), "bk-app_1.eu:81");
+        assert_eq!(name("a b").unwrap_err().range, Some(1..2));
+        assert_eq!(name("é").unwrap_err().range, Some(0..2));
+        assert!(name("").is_err());
+    }
+
+    #[test]
+    fn passwords_may_contain_colons_and_are_never_repeated() {
+        let auth = credentials("admin:a:b").unwrap();
+        assert_eq!((auth.user.as_str(), auth.password.as_str()), ("admin", "a:b"));
+        for wrong in ["sesame", ":sesame", "sesame:", "u:sesame\n"] {
+            let fault = credentials(wrong).unwrap_err();
+            assert!(!format!("{fault:?}").contains("sesame"), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn paths_and_realms() {
+        assert_eq!(uri("/stats").unwrap(), "/stats");
+        assert_eq!(uri("stats").unwrap_err().help.unwrap(), "write \"/stats\"");
+        assert!(uri("/stats;csv").is_err());
+        assert_eq!(realm("Strictly Private").unwrap(), "Strictly Private");
+        assert!(realm("Strictly\\ Private").is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! `backstop check`: whether a configuration can be used, and what it would do.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::acl::show::Names;
+use crate::config::value::shown;
+use crate::config::{self, BackendConfig, Config, FrontendConfig, ServerConfig, StatsConfig};
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// Whether the configuration can be used.
+    pub valid: bool,
+    /// For the standard output: what the configuration does, if it can be used.
+    pub stdout: String,
+    /// For the standard error: warnings, or every error.
+    pub stderr: String,
+}
+
+/// Checks the file at `path`; `colour` allows ANSI colours in what is shown.
+pub fn check(path: &Path, colour: bool) -> Checked {
+    match config::load(path) {
+        Ok(loaded) => Checked {
+            valid: true,
+            stdout: summary(path, &loaded.config, loaded.warnings.problems().len()),
+            stderr: loaded.warnings.render(colour),
+        },
+        Err(report) => Checked {
+            valid: false,
+            stdout: String::new(),
+            stderr: format!(
+                "{}{} in {}; nothing was started.\n",
+                report.render(colour),
+                counted(report.errors(), "error", "errors"),
+                report.file(),
+            ),
+        },
+    }
+}
+
+fn counted(count: usize, one: &str, several: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {several}"),
+    }
+}
+
+fn summary(path: &Path, config: &Config, warnings: usize) -> String {
+    let warnings = match warnings {
+        0 => String::new(),
+        count => format!(", with {}", counted(count, "warning", "warnings")),
+    };
+    let mut text = format!("{} is valid{warnings}.\n\n", path.display());
+    config.frontends.iter().for_each(|f| text += &frontend(config, f));
+    config.backends.iter().for_each(|b| text += &backend(b));
+    text += &config.stats.as_ref().map(stats).unwrap_or_default();
+    text
+}
+
+fn addresses(bind: &[std::net::SocketAddr]) -> String {
+    let bind: Vec<_> = bind.iter().map(ToString::to_string).collect();
+    bind.join(", ")
+}
+
+fn frontend(config: &Config, frontend: &FrontendConfig) -> String {
+    let mut text = format!("frontend {} on {}\n", frontend.name, addresses(&frontend.bind));
+    for rule in &frontend.rules {
+        let when = match rule.text.as_str() {
+            "" => "always".to_owned(),
+            text => format!("if {text}"),
+        };
+        let _ = writeln!(text, "  {when}: {}", config.backend(rule.backend));
+    }
+    match frontend.default_backend {
+        Some(id) if frontend.rules.is_empty() => {
+            let _ = writeln!(text, "  always: {}", config.backend(id));
+        }
+        Some(id) => {
+            let _ = writeln!(text, "  else: {}", config.backend(id));
+        }
+        None => text += "  else: closed\n",
+    }
+    text
+}
+
+fn backend(backend: &BackendConfig) -> String {
+    let backups = backend.servers.iter().filter(|server| server.backup).count();
+    let primaries = backend.servers.len() - backups;
+    let backups = match (backups, backend.allbackups) {
+        (0, _) => String::new(),
+        (1, _) => ", 1 backup".to_owned(),
+        (count, true) => format!(", {count} backups used all together"),
+        (count, false) => format!(", {count} backups used one at a time"),
+    };
+    format!(
+        "backend {}: {}{backups}; {}\n",
+        backend.name,
+        counted(primaries, "primary", "primaries"),
+        checks(&backend.servers),
+    )
+}
+
+fn checks(servers: &[ServerConfig]) -> String {
+    let mut intervals: Vec<_> = servers
+        .iter()
+        .filter_map(|server| server.check.as_ref().map(|check| check.interval))
+        .collect();
+    let checked = intervals.len();
+    intervals.sort_unstable();
+    let every = match (intervals.first(), intervals.last()) {
+        (Some(least), Some(most)) if least == most => format!("every {}", shown(*least)),
+        (Some(least), Some(most)) => format!("every {} to {}", shown(*least), shown(*most)),
+        _ => return "no checks".to_owned(),
+    };
+    match checked == servers.len() {
+        true => format!("all checked {every}"),
+        false => format!("{checked} of {} checked {every}", servers.len()),
+    }
+}
+
+fn stats(stats: &StatsConfig) -> String {
+    let who = match &stats.auth {
+        Some(_) => "asks for a password",
+        None => "open to anyone",
+    };
+    format!("stats page on {}, path {}, {who}\n", addresses(&stats.bind), stats.uri)
+}

@@ -1,0 +1,260 @@
+//! What to say about a key that is not known: what `HAProxy` calls it, or the nearest known one.
+
+use toml::de::DeValue;
+
+use super::report::Problem;
+
+/// Which table a key stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Log,
+    Defaults,
+    DefaultTimeouts,
+    Frontends,
+    Frontend,
+    Acls,
+    ClientTimeouts,
+    Rule,
+    Backends,
+    Backend,
+    ServerTimeouts,
+    Server,
+    Check,
+    Stats,
+}
+
+impl Kind {
+    /// The table as the subject of a sentence.
+    pub(super) fn subject(self) -> &'static str {
+        match self {
+            Self::File => "the file",
+            Self::Log => "`[log]`",
+            Self::Defaults => "`[defaults]`",
+            Self::DefaultTimeouts => "`timeout` of `[defaults]`",
+            Self::Frontends => "`[frontends]`",
+            Self::Frontend => "this frontend",
+            Self::Acls => "`acl`",
+            Self::ClientTimeouts => "`timeout` of a frontend",
+            Self::Rule => "this rule",
+            Self::Backends => "`[backends]`",
+            Self::Backend => "this backend",
+            Self::ServerTimeouts => "`timeout` of a backend",
+            Self::Server => "this server",
+            Self::Check => "`check`",
+            Self::Stats => "`[stats]`",
+        }
+    }
+
+    /// Where an unknown key stands.
+    fn place(self) -> &'static str {
+        match self {
+            Self::File => "at the top of the file",
+            Self::Log => "in `[log]`",
+            Self::Defaults => "in `[defaults]`",
+            Self::DefaultTimeouts => "in `timeout` of `[defaults]`",
+            Self::Frontends => "in `[frontends]`",
+            Self::Frontend => "in a frontend",
+            Self::Acls => "in `acl`",
+            Self::ClientTimeouts => "in `timeout` of a frontend",
+            Self::Rule => "in a rule of `use_backend`",
+            Self::Backends => "in `[backends]`",
+            Self::Backend => "in a backend",
+            Self::ServerTimeouts => "in `timeout` of a backend",
+            Self::Server => "in a server",
+            Self::Check => "in `check`",
+            Self::Stats => "in `[stats]`",
+        }
+    }
+
+    /// What must stand where this table is expected.
+    pub(super) fn form(self) -> &'static str {
+        match self {
+            Self::DefaultTimeouts | Self::ServerTimeouts => {
+                "a table such as `{ connect = \"200ms\", server = \"1s\" }`"
+            }
+            Self::ClientTimeouts => "a table such as `{ client = \"1s\" }`",
+            Self::Rule => "a table such as `{ backend = \"NAME\", if = \"CONDITION\" }`",
+            Self::Server => "a table such as `{ name = \"web1\", address = \"10.0.0.1:80\" }`",
+            Self::Check => "a table such as `{ interval = \"2s\", rise = 2, fall = 3 }`",
+            Self::Acls => "a table such as `{ NAME = \"CONDITION\" }`",
+            _ => "a table",
+        }
+    }
+
+    /// A required key with an example of its value.
+    pub(super) fn example(self, key: &str) -> String {
+        let value = match (self, key) {
+            (Self::Stats, "bind") => "\"127.0.0.1:8711\"",
+            (_, "bind") => "\"0.0.0.0:81\"",
+            (_, "name") => "\"web1\"",
+            (_, "address") => "\"10.0.0.1:80\"",
+            (_, "backend") => "\"NAME\"",
+            (_, "servers") => "[{ name = \"web1\", address = \"10.0.0.1:80\", check = true }]",
+            _ => "…",
+        };
+        format!("{key} = {value}")
+    }
+}
+
+/// The error for a key that is not one of `known`.
+pub(super) fn unknown_key(kind: Kind, key: &str, known: &[&str]) -> Problem {
+    let problem = Problem::error(format!("unknown key `{key}` {}", kind.place()));
+    if let Some(help) = other_name(kind, key) {
+        return problem.help(help);
+    }
+    match closest(key, known.iter().copied()) {
+        Some(name) => problem.help(format!("did you mean `{name}`?")),
+        None => problem.help(format!("known here are {}", quoted(known))),
+    }
+}
+
+fn quoted(known: &[&str]) -> String {
+    let quoted: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
+    quoted.join(", ")
+}
+
+/// What is said about a key that `HAProxy` has, or that belongs elsewhere.
+fn other_name(kind: Kind, key: &str) -> Option<String> {
+    use Kind::{
+        Backend, Check, ClientTimeouts, DefaultTimeouts, Defaults, File, Frontend, Server,
+        ServerTimeouts, Stats,
+    };
+    let called = |name: &str| Some(format!("`{key}` is called `{name}` here"));
+    let say = |text: &str| Some(text.to_owned());
+    match (kind, key) {
+        (Check, "inter") => called("interval"),
+        (Check, "fastinter") => called("fast_interval"),
+        (Check, "downinter") => called("down_interval"),
+        (Check, "addr") => called("address"),
+        (Server, "addr") => called("address"),
+        (Server, "inter" | "interval") => say("write `check = { interval = \"2s\" }`"),
+        (Server, "fastinter" | "fast_interval") => say("write `check = { fast_interval = \"1s\" }`"),
+        (Server, "downinter" | "down_interval") => say("write `check = { down_interval = \"5s\" }`"),
+        (Server, "rise" | "fall") => Some(format!("write `check = {{ {key} = 2 }}`")),
+        (Server, "port") => say(
+            "the port stands in `address`, such as \"10.0.0.1:80\"; a port for checks only in \
+             `check = { port = 8080 }`",
+        ),
+        (File, "global") => say("write `threads`, `grace` and `[log]` at the top of the file"),
+        (File, "frontend") => say("write `[frontends.NAME]`"),
+        (File, "backend") => say("write `[backends.NAME]`"),
+        (File, "default") => say("write `[defaults]`"),
+        (File, "listen") => say(
+            "write a `[frontends.NAME]` and a `[backends.NAME]`; `listen stats` is `[stats]` here",
+        ),
+        (File, "nbthread" | "nbproc") => called("threads"),
+        (File, "hard-stop-after" | "hard_stop_after") => called("grace"),
+        (Frontend, "servers" | "balance" | "allbackups" | "retries") => {
+            say("this belongs to a backend")
+        }
+        (Backend, "bind" | "acl" | "use_backend" | "default_backend") => {
+            say("this belongs to a frontend")
+        }
+        (Backend, "server") => say(
+            "write all servers as one list: \
+             `servers = [{ name = \"web1\", address = \"10.0.0.1:80\", check = true }]`",
+        ),
+        (Backend, "default-server" | "default_server") => {
+            say("write `check = { … }` in the backend; its servers with `check = true` take it over")
+        }
+        (ClientTimeouts, "connect" | "server" | "server_fin" | "tunnel" | "check") => {
+            say("this timeout belongs to a backend or to `[defaults]`")
+        }
+        (ServerTimeouts, "client" | "client_fin") => {
+            say("this timeout belongs to a frontend or to `[defaults]`")
+        }
+        (DefaultTimeouts | ClientTimeouts, "client-fin") => called("client_fin"),
+        (DefaultTimeouts | ServerTimeouts, "server-fin") => called("server_fin"),
+        (Stats, "enable") => say("remove it: `[stats]` alone enables the page"),
+        (Defaults | Frontend | Backend | Stats, "mode") => {
+            say("remove it: everything is forwarded as TCP, and the stats page is HTTP by itself")
+        }
+        (Defaults | Frontend | Backend, "option") => {
+            say("options are keys of their own: `option allbackups` is `allbackups = true`")
+        }
+        (Defaults | Backend, "redispatch") => {
+            say("remove it: a failed connection always goes on to another server")
+        }
+        (File | Defaults | Frontend | Backend | Server, "maxconn") => {
+            say("remove it: limits on connections are not available")
+        }
+        _ => None,
+    }
+}
+
+/// What is said about a value of the wrong type where the type alone does not tell what to do.
+pub(super) fn wrong_type(key: &str, value: &DeValue<'_>) -> Option<String> {
+    match (key, value) {
+        ("bind", DeValue::Integer(port)) => Some(format!(
+            "write \"127.0.0.1:{0}\" for this machine only, or \"0.0.0.0:{0}\" for all its IPv4 \
+             addresses",
+            port.as_str()
+        )),
+        ("use_backend", DeValue::String(name)) => Some(format!(
+            "for a backend without a condition write `default_backend = {name:?}`"
+        )),
+        ("use_backend", DeValue::Table(_)) => {
+            Some("put it into brackets: `use_backend = [{ … }]`".to_owned())
+        }
+        ("servers", DeValue::Table(_)) => {
+            Some("put it into brackets: `servers = [{ … }]`".to_owned())
+        }
+        ("servers", DeValue::String(address)) => Some(format!(
+            "write `{{ name = \"web1\", address = {address:?} }}`"
+        )),
+        ("check", DeValue::Boolean(_)) => Some(
+            "write what its servers' checks have in common; a server is checked if it has \
+             `check = true`"
+                .to_owned(),
+        ),
+        (_, DeValue::String(text)) if matches!(&**text, "true" | "false" | "yes" | "no" | "on" | "off") => {
+            Some("`true` and `false` stand without quotes".to_owned())
+        }
+        (_, DeValue::String(text)) if text.parse::<u64>().is_ok() => {
+            Some(format!("write the number without quotes: {text}"))
+        }
+        _ => None,
+    }
+}
+
+/// More candidates than this are not searched: a suggestion is not worth the time.
+const MOST_CANDIDATES: usize = 1000;
+
+/// Names longer than this are not compared, which would take the product of their lengths.
+const LONGEST_CANDIDATE: usize = 64;
+
+/// The candidate that was probably meant, if one is near enough.
+pub(super) fn closest<'c>(
+    word: &str,
+    candidates: impl Iterator<Item = &'c str>,
+) -> Option<&'c str> {
+    let word = word.to_lowercase().replace('-', "_");
+    let distance = |candidate: &str| {
+        let candidate = candidate.to_lowercase().replace('-', "_");
+        let length = word.len().max(candidate.len());
+        let distance = strsim::damerau_levenshtein(&word, &candidate);
+        (distance * 3 <= length).then_some(distance)
+    };
+    candidates
+        .take(if word.len() > LONGEST_CANDIDATE { 0 } else { MOST_CANDIDATES })
+        .filter(|candidate| candidate.len() <= LONGEST_CANDIDATE)
+        .filter_map(|candidate| distance(candidate).map(|distance| (distance, candidate)))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_suggested_and_only_if_near() {
+        let closest = |word| closest(word, ["default_backend", "use_backend", "bind"].into_iter());
+        assert_eq!(closest("defualt_backend"), Some("default_backend"));
+        assert_eq!(closest("default-backend"), Some("default_backend"));
+        assert_eq!(closest("Bind"), Some("bind"));
+        assert_eq!(closest("binds"), Some("bind"));
+        assert_eq!(closest("balance"), None);
+    }
+}

@@ -1,0 +1,166 @@
+//! `[backends.NAME]` with its servers and their checks.
+
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::{empty_list, retries, server_timeouts};
+use crate::config::fields::{At, Field, Item, Reader};
+use crate::config::hints::Kind;
+use crate::config::report::Span;
+use crate::config::{Balance, ServerAddress, ServerTimeouts, value};
+
+/// `[backends.NAME]`.
+pub(in crate::config) struct RawBackend {
+    pub(in crate::config) name: At<String>,
+    pub(in crate::config) balance: Option<Balance>,
+    pub(in crate::config) allbackups: Option<bool>,
+    pub(in crate::config) retries: Option<u32>,
+    pub(in crate::config) timeout: ServerTimeouts,
+    /// What its servers' checks have in common, and where that is said.
+    pub(in crate::config) check: Option<At<RawCheck>>,
+    pub(in crate::config) servers: Vec<RawServer>,
+}
+
+/// One entry of `servers`.
+pub(in crate::config) struct RawServer {
+    pub(in crate::config) span: Span,
+    pub(in crate::config) name: Option<At<String>>,
+    pub(in crate::config) address: Option<ServerAddress>,
+    pub(in crate::config) backup: bool,
+    pub(in crate::config) weight: Option<At<u64>>,
+    /// `None` if it is not checked.
+    pub(in crate::config) check: Option<RawCheck>,
+}
+
+/// `check = { … }`: what is given, to be completed from the backend and `[defaults]`.
+#[derive(Default, Clone)]
+pub(in crate::config) struct RawCheck {
+    pub(in crate::config) interval: Option<Duration>,
+    pub(in crate::config) fast_interval: Option<Duration>,
+    pub(in crate::config) down_interval: Option<Duration>,
+    pub(in crate::config) rise: Option<u32>,
+    pub(in crate::config) fall: Option<u32>,
+    pub(in crate::config) timeout: Option<Duration>,
+    pub(in crate::config) port: Option<u16>,
+    pub(in crate::config) host: Option<String>,
+}
+
+pub(super) fn backend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> Option<RawBackend> {
+    let mut fields = r.table(item, Kind::Backend)?;
+    let check = |r: &mut Reader<'_>, item: Item<'_>| {
+        check_settings(r, item).map(|value| At {
+            value,
+            span: item.key_span,
+        })
+    };
+    let backend = RawBackend {
+        name,
+        balance: fields.read("balance", |item| balance(r, item)).given(),
+        allbackups: fields.read("allbackups", |item| r.boolean(item)).given(),
+        retries: fields.read("retries", |item| retries(r, item)).given(),
+        timeout: fields
+            .read("timeout", |item| backend_timeouts(r, item))
+            .given()
+            .unwrap_or_default(),
+        check: fields.read("check", |item| check(r, item)).given(),
+        servers: fields.require(r, "servers", servers).given().unwrap_or_default(),
+    };
+    fields.finish(r);
+    Some(backend)
+}
+
+/// How a backend chooses a server. The words are listed as the algorithms come.
+pub(super) fn balance(r: &mut Reader<'_>, item: Item<'_>) -> Option<Balance> {
+    r.choice(item, &[("roundrobin", Balance::RoundRobin)])
+}
+
+fn backend_timeouts(r: &mut Reader<'_>, item: Item<'_>) -> Option<ServerTimeouts> {
+    let mut fields = r.table(item, Kind::ServerTimeouts)?;
+    let timeouts = server_timeouts(r, &mut fields);
+    fields.finish(r);
+    Some(timeouts)
+}
+
+/// The servers, without those that are no tables.
+fn servers(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<RawServer>> {
+    let form = "tables such as `{ name = \"web1\", address = \"10.0.0.1:80\" }`";
+    let items = r.list(item, form)?;
+    if items.is_empty() {
+        let help = "add one: `servers = [{ name = \"web1\", address = \"10.0.0.1:80\", check = true }]`";
+        r.problems.push(empty_list(item, help));
+    }
+    Some(items.into_iter().filter_map(|item| server(r, item)).collect())
+}
+
+fn server(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawServer> {
+    let mut fields = r.table(item, Kind::Server)?;
+    let address = |r: &mut Reader<'_>, item: Item<'_>| r.parsed(item, value::server_address);
+    let server = RawServer {
+        span: item.span,
+        name: fields.require(r, "name", Reader::name).given(),
+        address: fields.require(r, "address", address).given().map(|at| at.value),
+        backup: fields.read("backup", |item| r.boolean(item)).given() == Some(true),
+        weight: fields.read("weight", |item| r.number(item, 0..=256)).given(),
+        check: match fields.read("check", |item| server_check(r, item)) {
+            Field::Given(check) => check,
+            Field::Absent | Field::Broken => None,
+        },
+    };
+    fields.finish(r);
+    Some(server)
+}
+
+/// `check = true`, `false` or a table, which also means that the server is checked.
+fn server_check(r: &mut Reader<'_>, item: Item<'_>) -> Option<Option<RawCheck>> {
+    match item.value {
+        DeValue::Boolean(checked) => Some(checked.then(RawCheck::default)),
+        DeValue::Table(_) => check_settings(r, item).map(Some),
+        _ => r.wrong_type(item, "`true`, `false` or a table such as `{ interval = \"2s\" }`"),
+    }
+}
+
+pub(super) fn check_settings(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawCheck> {
+    let mut fields = r.table(item, Kind::Check)?;
+    let mut duration = |key| fields.read(key, |item| r.duration(item)).given();
+    let interval = duration("interval");
+    let fast_interval = duration("fast_interval");
+    let down_interval = duration("down_interval");
+    let timeout = duration("timeout");
+    // A limit keeps `rise + fall` from overflowing, far above what anyone waits for.
+    let mut count = |key| fields.read(key, |item| r.number(item, 1..=1000)).given();
+    let check = RawCheck {
+        interval,
+        fast_interval,
+        down_interval,
+        timeout,
+        rise: count("rise").map(|at| at.value as u32),
+        fall: count("fall").map(|at| at.value as u32),
+        port: fields.read("port", |item| r.port(item)).given(),
+        host: fields
+            .read("address", |item| r.parsed(item, check_host))
+            .given()
+            .map(|at| at.value),
+    };
+    fields.finish(r);
+    Some(check)
+}
+
+/// A host without a port, which has its own key.
+fn check_host(text: &str) -> Result<String, value::Fault> {
+    match value::host(text) {
+        Err(fault) => match value::server_address(text) {
+            Ok(address) => Err(value::Fault {
+                title: "the port of a check does not stand in its `address`".to_owned(),
+                help: Some(format!(
+                    "write `address = {:?}, port = {}`",
+                    address.host, address.port
+                )),
+                range: None,
+            }),
+            Err(_) => Err(fault),
+        },
+        host => host,
+    }
+}
+

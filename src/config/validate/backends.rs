@@ -1,0 +1,69 @@
+//! Backends and servers, completed from `[defaults]`.
+
+use super::names::duplicates;
+use crate::config::raw::{RawBackend, RawCheck, RawConfig, RawDefaults, RawServer};
+use crate::config::report::Problem;
+use crate::config::{Balance, BackendConfig, CheckConfig, ServerConfig, ServerTimeouts};
+
+/// Connection attempts after the first (configuration.txt, "retries").
+const DEFAULT_RETRIES: u32 = 3;
+
+pub(super) fn build(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Vec<BackendConfig>> {
+    for backend in &raw.backends {
+        let names = backend.servers.iter().filter_map(|server| server.name.as_ref());
+        duplicates("server", names, problems);
+    }
+    let backends = raw.backends.iter();
+    backends.map(|backend| complete(backend, &raw.defaults)).collect()
+}
+
+fn complete(raw: &RawBackend, defaults: &RawDefaults) -> Option<BackendConfig> {
+    let balance = raw.balance.or(defaults.balance);
+    let checks = [raw.check.as_ref().map(|at| &at.value), Some(&defaults.check)];
+    let servers = raw.servers.iter().map(|server| complete_server(server, checks));
+    Some(BackendConfig {
+        name: raw.name.value.clone(),
+        balance: balance.unwrap_or(Balance::RoundRobin),
+        allbackups: raw.allbackups.or(defaults.allbackups).unwrap_or(false),
+        retries: raw.retries.or(defaults.retries).unwrap_or(DEFAULT_RETRIES),
+        timeout: complete_timeouts(raw.timeout, defaults.server),
+        servers: servers.collect::<Option<_>>()?,
+    })
+}
+
+fn complete_timeouts(own: ServerTimeouts, defaults: ServerTimeouts) -> ServerTimeouts {
+    ServerTimeouts {
+        connect: own.connect.or(defaults.connect),
+        server: own.server.or(defaults.server),
+        server_fin: own.server_fin.or(defaults.server_fin),
+        tunnel: own.tunnel.or(defaults.tunnel),
+        check: own.check.or(defaults.check),
+    }
+}
+
+fn complete_server(raw: &RawServer, checks: [Option<&RawCheck>; 2]) -> Option<ServerConfig> {
+    Some(ServerConfig {
+        name: raw.name.as_ref()?.value.clone(),
+        address: raw.address.clone()?,
+        backup: raw.backup,
+        weight: raw.weight.as_ref().map_or(1, |weight| weight.value as u16),
+        check: raw.check.as_ref().map(|own| complete_check(own, checks)),
+    })
+}
+
+/// The server's own settings, then those of the backend, of `[defaults]`, of `HAProxy`.
+fn complete_check(own: &RawCheck, [backend, defaults]: [Option<&RawCheck>; 2]) -> CheckConfig {
+    let levels = [Some(own), backend, defaults];
+    let levels = || levels.iter().copied().flatten();
+    let standard = CheckConfig::default();
+    CheckConfig {
+        interval: levels().find_map(|c| c.interval).unwrap_or(standard.interval),
+        fast_interval: levels().find_map(|c| c.fast_interval),
+        down_interval: levels().find_map(|c| c.down_interval),
+        rise: levels().find_map(|c| c.rise).unwrap_or(standard.rise),
+        fall: levels().find_map(|c| c.fall).unwrap_or(standard.fall),
+        timeout: levels().find_map(|c| c.timeout),
+        port: levels().find_map(|c| c.port),
+        host: levels().find_map(|c| c.host.clone()),
+    }
+}
