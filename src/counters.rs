@@ -42,9 +42,9 @@ pub struct Shard {
     pub connect_errors: Total,
     /// Sessions that the server broke after it was connected.
     pub response_errors: Total,
-    /// Connection attempts after a session's first one.
+    /// Further attempts to connect a session to the server that had just failed.
     pub retries: Total,
-    /// Sessions moved to another server after a failed attempt.
+    /// Further attempts to connect a session that left the failed server for another.
     pub redispatches: Total,
     /// Sessions that balancing gave to this backend or server.
     pub balanced: Total,

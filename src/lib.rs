@@ -6,7 +6,14 @@
 //! - [`acl`]: conditions of rules, such as `nbsrv(farm) le 2`.
 //! - [`topology`]: the running graph of frontends, backends and servers.
 //! - [`balance`]: which server is next.
+//! - [`health`]: active checks and what follows from their results.
+//! - [`proxy`]: sessions: accept, route, connect, forward, account.
+//! - [`supervisor`]: the one place where a server's state changes; [`events`]: its words.
+//! - [`resolver`]: names to addresses.
 //! - [`admin`]: the stats page, which only reads.
+//! - [`process`]: what starts in which order, and how it stops.
+//! - [`log`], [`sys`]: what the above stand on.
+//! - [`cli`]: the commands.
 
 pub mod acl;
 pub mod admin;
@@ -14,6 +21,14 @@ pub mod balance;
 pub mod cli;
 pub mod config;
 pub mod counters;
+pub mod events;
+pub mod health;
 pub mod id;
+pub mod log;
 pub mod outcome;
+pub mod process;
+pub mod proxy;
+pub mod resolver;
+pub mod supervisor;
+pub mod sys;
 pub mod topology;

@@ -76,8 +76,10 @@ pub struct SyntaxError {
 
 /// Words that mean something in a condition, so that no ACL can have their name.
 pub fn is_keyword(word: &str) -> bool {
-    matches!(word, "and" | "or" | "not" | "src" | "dst_port" | "srv_is_up")
-        || SampleKind::of(word).is_some()
+    matches!(
+        word,
+        "and" | "or" | "not" | "src" | "dst_port" | "srv_is_up"
+    ) || SampleKind::of(word).is_some()
         || comparison(word).is_some()
 }
 
@@ -308,7 +310,8 @@ impl<'t> Parser<'t> {
 
     fn port(&mut self) -> Result<u16, SyntaxError> {
         let form = "write `dst_port 443`, `dst_port 80 443` or `dst_port ge 8000`";
-        if matches!(self.peek(), Some(Token::Word(w)) if w.contains([':', '-']) && starts_with_digit(w)) {
+        if matches!(self.peek(), Some(Token::Word(w)) if w.contains([':', '-']) && starts_with_digit(w))
+        {
             let range = "write `dst_port ge FIRST and dst_port le LAST`";
             return Err(self.error("a range of ports is written as two comparisons", range));
         }

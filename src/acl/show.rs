@@ -53,7 +53,9 @@ impl fmt::Display for Shown<'_> {
             }
             Condition::Source(networks) => {
                 f.write_str("src")?;
-                networks.iter().try_for_each(|network| show_network(f, network))
+                networks
+                    .iter()
+                    .try_for_each(|network| show_network(f, network))
             }
             Condition::ServerIsUp(id) => {
                 let backend = self.names.backend(id.backend);

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::acl::show::Names;
+use crate::config::report::Report;
 use crate::config::value::shown;
 use crate::config::{self, BackendConfig, Config, FrontendConfig, ServerConfig, StatsConfig};
 
@@ -29,14 +30,19 @@ pub fn check(path: &Path, colour: bool) -> Checked {
         Err(report) => Checked {
             valid: false,
             stdout: String::new(),
-            stderr: format!(
-                "{}{} in {}; nothing was started.\n",
-                report.render(colour),
-                counted(report.errors(), "error", "errors"),
-                report.file(),
-            ),
+            stderr: failure(&report, colour),
         },
     }
+}
+
+/// Every error, and that they kept everything from starting.
+pub(super) fn failure(report: &Report, colour: bool) -> String {
+    format!(
+        "{}{} in {}; nothing was started.\n",
+        report.render(colour),
+        counted(report.errors(), "error", "errors"),
+        report.file(),
+    )
 }
 
 fn counted(count: usize, one: &str, several: &str) -> String {
@@ -52,7 +58,10 @@ fn summary(path: &Path, config: &Config, warnings: usize) -> String {
         count => format!(", with {}", counted(count, "warning", "warnings")),
     };
     let mut text = format!("{} is valid{warnings}.\n\n", path.display());
-    config.frontends.iter().for_each(|f| text += &frontend(config, f));
+    config
+        .frontends
+        .iter()
+        .for_each(|f| text += &frontend(config, f));
     config.backends.iter().for_each(|b| text += &backend(b));
     text += &config.stats.as_ref().map(stats).unwrap_or_default();
     text
@@ -64,7 +73,11 @@ fn addresses(bind: &[std::net::SocketAddr]) -> String {
 }
 
 fn frontend(config: &Config, frontend: &FrontendConfig) -> String {
-    let mut text = format!("frontend {} on {}\n", frontend.name, addresses(&frontend.bind));
+    let mut text = format!(
+        "frontend {} on {}\n",
+        frontend.name,
+        addresses(&frontend.bind)
+    );
     for rule in &frontend.rules {
         let when = match rule.text.as_str() {
             "" => "always".to_owned(),
@@ -85,7 +98,11 @@ fn frontend(config: &Config, frontend: &FrontendConfig) -> String {
 }
 
 fn backend(backend: &BackendConfig) -> String {
-    let backups = backend.servers.iter().filter(|server| server.backup).count();
+    let backups = backend
+        .servers
+        .iter()
+        .filter(|server| server.backup)
+        .count();
     let primaries = backend.servers.len() - backups;
     let backups = match (backups, backend.allbackups) {
         (0, _) => String::new(),
@@ -124,5 +141,9 @@ fn stats(stats: &StatsConfig) -> String {
         Some(_) => "asks for a password",
         None => "open to anyone",
     };
-    format!("stats page on {}, path {}, {who}\n", addresses(&stats.bind), stats.uri)
+    format!(
+        "stats page on {}, path {}, {who}\n",
+        addresses(&stats.bind),
+        stats.uri
+    )
 }

@@ -1,3 +1,89 @@
-//! What each subcommand does.
+//! The commands of the `backstop` program.
+//!
+//! Exit codes: 0 all went well; 1 the configuration is wrong or an address cannot be had, and
+//! nothing was started; 2 wrong usage; 3 sessions were cut when stopping.
 
 pub mod check;
+mod run;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{LogFormat, LogLevel, SessionLog};
+
+/// The configuration is wrong, or an address cannot be had.
+const FAILED: u8 = 1;
+/// Sessions did not end by themselves when stopping.
+const SESSIONS_CUT: u8 = 3;
+
+/// A TCP failover proxy.
+///
+/// Accepts connections, forwards each to a server that works, and moves to backup servers or
+/// another farm when servers fail.
+#[derive(Debug, Parser)]
+#[command(name = "backstop", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "\
+Exit codes: 0 all went well; 1 the configuration is wrong or an address cannot be had, and \
+nothing was started; 2 wrong usage; 3 sessions were cut when stopping.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Option<RunArguments>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy (what `backstop -f FILE` does too)
+    Run(RunArguments),
+    /// Say whether a configuration can be used, and what it does
+    Check {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// Write log lines of this severity and above
+    #[arg(long, value_name = "LEVEL", env = "BACKSTOP_LOG_LEVEL")]
+    log_level: Option<LogLevel>,
+    /// Write log lines for people or as JSON
+    #[arg(long, value_name = "FORMAT", env = "BACKSTOP_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Which sessions get a log line
+    #[arg(long, value_name = "WHICH", env = "BACKSTOP_LOG_SESSIONS")]
+    log_sessions: Option<SessionLog>,
+}
+
+/// Does what the command line asks for.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command.or(arguments.run.map(Command::Run)) {
+        Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::Check { file }) => check(&file),
+        None => {
+            // Without anything asked for, the help is the most useful answer.
+            let _ = <Arguments as clap::CommandFactory>::command().print_help();
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn check(file: &Path) -> ExitCode {
+    let checked = check::check(file, std::io::stderr().is_terminal());
+    print!("{}", checked.stdout);
+    eprint!("{}", checked.stderr);
+    if checked.valid {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    }
+}

@@ -218,7 +218,8 @@ impl<'r> Reader<'r> {
                 _ => "leave the key out if there shall be no limit",
             };
             let title = format!("`{}` may not be zero", item.key);
-            self.problems.push(Problem::error(title).at(duration.span).help(help));
+            self.problems
+                .push(Problem::error(title).at(duration.span).help(help));
             return None;
         }
         Some(duration.value)
@@ -269,7 +270,8 @@ impl<'r> Reader<'r> {
             None => format!("write {}", list.join(" or ")),
         };
         let title = format!("{:?} is not a value of `{}`", text.value, item.key);
-        self.problems.push(Problem::error(title).at(text.span).help(help));
+        self.problems
+            .push(Problem::error(title).at(text.span).help(help));
         None
     }
 
@@ -367,7 +369,10 @@ impl<'t> Fields<'t> {
         let field = self.read(key, |item| read(reader, item));
         // Under another spelling it is an unknown key, which is told already.
         let misspelt = |name: &str| closest(name, [key].into_iter()).is_some();
-        if reader.whole && field.is_absent() && !self.table.keys().any(|name| misspelt(name.get_ref())) {
+        if reader.whole
+            && field.is_absent()
+            && !self.table.keys().any(|name| misspelt(name.get_ref()))
+        {
             let problem = Problem::error(format!("{} has no `{key}`", self.kind.subject()))
                 .at(self.span)
                 .help(format!("add `{}`", self.kind.example(key)));
@@ -382,7 +387,9 @@ impl<'t> Fields<'t> {
         for (key, value) in self.table {
             if unknown(key.get_ref()) {
                 let item = item(key, value);
-                reader.problems.push(hints::unknown_key(self.kind, item.key, &self.known).at(item.key_span));
+                reader
+                    .problems
+                    .push(hints::unknown_key(self.kind, item.key, &self.known).at(item.key_span));
             }
         }
     }

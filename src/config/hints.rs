@@ -129,8 +129,12 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
         (Check, "addr") => called("address"),
         (Server, "addr") => called("address"),
         (Server, "inter" | "interval") => say("write `check = { interval = \"2s\" }`"),
-        (Server, "fastinter" | "fast_interval") => say("write `check = { fast_interval = \"1s\" }`"),
-        (Server, "downinter" | "down_interval") => say("write `check = { down_interval = \"5s\" }`"),
+        (Server, "fastinter" | "fast_interval") => {
+            say("write `check = { fast_interval = \"1s\" }`")
+        }
+        (Server, "downinter" | "down_interval") => {
+            say("write `check = { down_interval = \"5s\" }`")
+        }
         (Server, "rise" | "fall") => Some(format!("write `check = {{ {key} = 2 }}`")),
         (Server, "port") => say(
             "the port stands in `address`, such as \"10.0.0.1:80\"; a port for checks only in \
@@ -151,13 +155,11 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
         (Backend, "bind" | "acl" | "use_backend" | "default_backend") => {
             say("this belongs to a frontend")
         }
-        (Backend, "server") => say(
-            "write all servers as one list: \
-             `servers = [{ name = \"web1\", address = \"10.0.0.1:80\", check = true }]`",
+        (Backend, "server") => say("write all servers as one list: \
+             `servers = [{ name = \"web1\", address = \"10.0.0.1:80\", check = true }]`"),
+        (Backend, "default-server" | "default_server") => say(
+            "write `check = { … }` in the backend; its servers with `check = true` take it over",
         ),
-        (Backend, "default-server" | "default_server") => {
-            say("write `check = { … }` in the backend; its servers with `check = true` take it over")
-        }
         (ClientTimeouts, "connect" | "server" | "server_fin" | "tunnel" | "check") => {
             say("this timeout belongs to a backend or to `[defaults]`")
         }
@@ -208,7 +210,9 @@ pub(super) fn wrong_type(key: &str, value: &DeValue<'_>) -> Option<String> {
              `check = true`"
                 .to_owned(),
         ),
-        (_, DeValue::String(text)) if matches!(&**text, "true" | "false" | "yes" | "no" | "on" | "off") => {
+        (_, DeValue::String(text))
+            if matches!(&**text, "true" | "false" | "yes" | "no" | "on" | "off") =>
+        {
             Some("`true` and `false` stand without quotes".to_owned())
         }
         (_, DeValue::String(text)) if text.parse::<u64>().is_ok() => {
@@ -237,7 +241,11 @@ pub(super) fn closest<'c>(
         (distance * 3 <= length).then_some(distance)
     };
     candidates
-        .take(if word.len() > LONGEST_CANDIDATE { 0 } else { MOST_CANDIDATES })
+        .take(if word.len() > LONGEST_CANDIDATE {
+            0
+        } else {
+            MOST_CANDIDATES
+        })
         .filter(|candidate| candidate.len() <= LONGEST_CANDIDATE)
         .filter_map(|candidate| distance(candidate).map(|distance| (distance, candidate)))
         .min_by_key(|(distance, _)| *distance)

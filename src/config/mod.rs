@@ -61,7 +61,11 @@ fn not_utf8(file: &str, error: &std::string::FromUtf8Error) -> Report {
         .at(Span { start, end })
         .label("not a character in UTF-8")
         .help("save the file with the encoding UTF-8");
-    Report::new(file, String::from_utf8_lossy(error.as_bytes()), vec![problem])
+    Report::new(
+        file,
+        String::from_utf8_lossy(error.as_bytes()),
+        vec![problem],
+    )
 }
 
 /// Checks a file's text. `file_name` names it in the reports; `env` gives the variables.
@@ -139,7 +143,7 @@ impl Names for Config {
 }
 
 /// The severity of a log line, least severe last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum LogLevel {
     /// Something does not work.
     Error,
@@ -154,7 +158,7 @@ pub enum LogLevel {
 }
 
 /// How a log line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people; sessions in `HAProxy`'s tcplog form.
     Text,
@@ -163,7 +167,7 @@ pub enum LogFormat {
 }
 
 /// Which sessions get a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum SessionLog {
     /// Each one.
     All,
@@ -205,7 +209,7 @@ pub struct RuleConfig {
 pub struct ClientTimeouts {
     /// Inactivity on the client's side (`timeout client`).
     pub client: Option<Duration>,
-    /// The same after the client closed its sending side (`timeout client-fin`).
+    /// The same once either direction has ended (`timeout client-fin`).
     pub client_fin: Option<Duration>,
 }
 
@@ -216,7 +220,7 @@ pub struct ServerTimeouts {
     pub connect: Option<Duration>,
     /// Inactivity on the server's side (`timeout server`).
     pub server: Option<Duration>,
-    /// The same after the server closed its sending side (`timeout server-fin`).
+    /// The same once either direction has ended (`timeout server-fin`).
     pub server_fin: Option<Duration>,
     /// Replaces both inactivity timeouts once bytes flowed both ways (`timeout tunnel`).
     pub tunnel: Option<Duration>,

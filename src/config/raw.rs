@@ -13,7 +13,8 @@ use super::hints::Kind;
 use super::report::{Problem, Span};
 use super::value;
 use super::{
-    Balance, ClientTimeouts, Credentials, LogConfig, LogFormat, LogLevel, ServerTimeouts, SessionLog,
+    Balance, ClientTimeouts, Credentials, LogConfig, LogFormat, LogLevel, ServerTimeouts,
+    SessionLog,
 };
 use crate::acl::parse::{self, Expression};
 
@@ -101,13 +102,23 @@ const SESSIONS: [(&str, SessionLog); 3] = [
 /// Reads the whole file.
 pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
     let mut fields = Fields::new(Kind::File, Span { start: 0, end: 0 }, table);
-    let threads = fields.read("threads", |item| r.number(item, 1..=1024)).given();
-    let grace = fields.read("grace", |item| r.duration_or_zero(item)).given();
+    let threads = fields
+        .read("threads", |item| r.number(item, 1..=1024))
+        .given();
+    let grace = fields
+        .read("grace", |item| r.duration_or_zero(item))
+        .given();
     let config = RawConfig {
         threads: threads.and_then(|threads| NonZeroUsize::new(threads.value as usize)),
         grace: grace.map(|grace| grace.value),
-        log: fields.read("log", |item| log(r, item)).given().unwrap_or(DEFAULT_LOG),
-        defaults: fields.read("defaults", |item| defaults(r, item)).given().unwrap_or_default(),
+        log: fields
+            .read("log", |item| log(r, item))
+            .given()
+            .unwrap_or(DEFAULT_LOG),
+        defaults: fields
+            .read("defaults", |item| defaults(r, item))
+            .given()
+            .unwrap_or_default(),
         frontends: named(r, &mut fields, "frontends", Kind::Frontends, frontend),
         backends: named(r, &mut fields, "backends", Kind::Backends, backend),
         stats: fields.read("stats", |item| stats(r, item)).given(),
@@ -125,8 +136,12 @@ const DEFAULT_LOG: LogConfig = LogConfig {
 fn log(r: &mut Reader<'_>, item: Item<'_>) -> Option<LogConfig> {
     let mut fields = r.table(item, Kind::Log)?;
     let level = fields.read("level", |item| r.choice(item, &LEVELS)).given();
-    let format = fields.read("format", |item| r.choice(item, &FORMATS)).given();
-    let sessions = fields.read("sessions", |item| r.choice(item, &SESSIONS)).given();
+    let format = fields
+        .read("format", |item| r.choice(item, &FORMATS))
+        .given();
+    let sessions = fields
+        .read("sessions", |item| r.choice(item, &SESSIONS))
+        .given();
     fields.finish(r);
     Some(LogConfig {
         level: level.unwrap_or(DEFAULT_LOG.level),
@@ -137,7 +152,9 @@ fn log(r: &mut Reader<'_>, item: Item<'_>) -> Option<LogConfig> {
 
 fn defaults(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawDefaults> {
     let mut fields = r.table(item, Kind::Defaults)?;
-    let timeouts = fields.read("timeout", |item| default_timeouts(r, item)).given();
+    let timeouts = fields
+        .read("timeout", |item| default_timeouts(r, item))
+        .given();
     let (client, server) = timeouts.unwrap_or_default();
     let defaults = RawDefaults {
         client,
@@ -145,7 +162,10 @@ fn defaults(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawDefaults> {
         balance: fields.read("balance", |item| balance(r, item)).given(),
         allbackups: fields.read("allbackups", |item| r.boolean(item)).given(),
         retries: fields.read("retries", |item| retries(r, item)).given(),
-        check: fields.read("check", |item| check_settings(r, item)).given().unwrap_or_default(),
+        check: fields
+            .read("check", |item| check_settings(r, item))
+            .given()
+            .unwrap_or_default(),
     };
     fields.finish(r);
     Some(defaults)
@@ -224,7 +244,10 @@ fn frontend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> Option<RawF
     let frontend = RawFrontend {
         name,
         bind: fields.require(r, "bind", binds).given().unwrap_or_default(),
-        acls: fields.read("acl", |item| acls(r, item)).given().unwrap_or_default(),
+        acls: fields
+            .read("acl", |item| acls(r, item))
+            .given()
+            .unwrap_or_default(),
         rules: fields.read("use_backend", |item| rules(r, item)),
         default_backend: fields.read("default_backend", |item| r.name(item)),
         timeout: fields
@@ -247,10 +270,15 @@ fn frontend_timeouts(r: &mut Reader<'_>, item: Item<'_>) -> Option<ClientTimeout
 fn binds(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<At<SocketAddr>>> {
     let items = r.one_or_list(item);
     if items.is_empty() {
-        r.problems.push(empty_list(item, "add an address, such as \"0.0.0.0:81\""));
+        r.problems
+            .push(empty_list(item, "add an address, such as \"0.0.0.0:81\""));
     }
     let binds = items.into_iter();
-    Some(binds.filter_map(|item| r.parsed(item, value::bind_address)).collect())
+    Some(
+        binds
+            .filter_map(|item| r.parsed(item, value::bind_address))
+            .collect(),
+    )
 }
 
 fn empty_list(item: Item<'_>, help: &str) -> Problem {
@@ -280,7 +308,8 @@ fn acl_name(r: &mut Reader<'_>, item: Item<'_>) -> At<String> {
             false => format!("an ACL called `{word}` would be taken for a number or an address"),
         };
         let problem = Problem::error(title).at(name.span);
-        r.problems.push(problem.help("give the ACL another name, which begins with a letter"));
+        r.problems
+            .push(problem.help("give the ACL another name, which begins with a letter"));
     }
     name
 }
@@ -300,7 +329,10 @@ fn condition(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawCondition> {
 
 /// The rules, without those that are no tables.
 fn rules(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<RawRule>> {
-    let items = r.list(item, "tables such as `{ backend = \"NAME\", if = \"CONDITION\" }`")?;
+    let items = r.list(
+        item,
+        "tables such as `{ backend = \"NAME\", if = \"CONDITION\" }`",
+    )?;
     Some(items.into_iter().filter_map(|item| rule(r, item)).collect())
 }
 
@@ -320,8 +352,14 @@ fn stats(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawStats> {
     let mut fields = r.table(item, Kind::Stats)?;
     let stats = RawStats {
         bind: fields.require(r, "bind", binds).given().unwrap_or_default(),
-        uri: fields.read("uri", |item| r.parsed(item, value::uri)).given().map(|at| at.value),
-        realm: fields.read("realm", |item| r.parsed(item, value::realm)).given().map(|at| at.value),
+        uri: fields
+            .read("uri", |item| r.parsed(item, value::uri))
+            .given()
+            .map(|at| at.value),
+        realm: fields
+            .read("realm", |item| r.parsed(item, value::realm))
+            .given()
+            .map(|at| at.value),
         auth: fields
             .read("auth", |item| r.parsed(item, value::credentials))
             .given()
@@ -337,7 +375,8 @@ fn refresh(r: &mut Reader<'_>, item: Item<'_>) -> Option<Duration> {
     let duration = r.duration(item)?;
     if duration.subsec_nanos() != 0 {
         let problem = Problem::error("`refresh` must be whole seconds").at(item.span);
-        r.problems.push(problem.help("write a number of seconds, such as \"5s\""));
+        r.problems
+            .push(problem.help("write a number of seconds, such as \"5s\""));
         return None;
     }
     Some(duration)

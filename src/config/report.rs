@@ -281,9 +281,13 @@ mod tests {
         let source = "ä = \"ö\"\r\n\tüü\r\n";
         for start in 0..source.len() + 3 {
             for end in 0..source.len() + 3 {
-                let problem = Problem::error("x")
-                    .at(Span { start, end })
-                    .related(Span { start: end, end: start }, "y");
+                let problem = Problem::error("x").at(Span { start, end }).related(
+                    Span {
+                        start: end,
+                        end: start,
+                    },
+                    "y",
+                );
                 assert_ne!(Report::new("f", source, vec![problem]).render(true), "");
             }
         }

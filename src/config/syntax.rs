@@ -19,13 +19,19 @@ impl Syntax {
         let first = fatal.map(|error| place(error).start.min(text.len())).min();
         let line_start = |at: usize| {
             let bytes = &text.as_bytes()[..at];
-            bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1)
+            bytes
+                .iter()
+                .rposition(|&byte| byte == b'\n')
+                .map_or(0, |newline| newline + 1)
         };
         let mut problems: Vec<_> = Vec::new();
         for error in errors {
             let problem = problem(text, error.message(), place(error));
             // After one mistake the parser may stumble over the same line again.
-            if problems.last().is_none_or(|last: &Problem| !same_line(text, last, &problem)) {
+            if problems
+                .last()
+                .is_none_or(|last: &Problem| !same_line(text, last, &problem))
+            {
                 problems.push(problem);
             }
         }

@@ -22,7 +22,8 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
     let index = Index::new(raw);
     if raw.frontends.is_empty() {
         let problem = Problem::error("there is no frontend, so nothing would be listened on");
-        let help = "add `[frontends.NAME]` with `bind = \"0.0.0.0:81\"` and `default_backend = \"…\"`";
+        let help =
+            "add `[frontends.NAME]` with `bind = \"0.0.0.0:81\"` and `default_backend = \"…\"`";
         problems.push(problem.help(help));
     }
     binds::check(raw, problems);
@@ -42,7 +43,10 @@ fn stats(raw: &RawStats) -> StatsConfig {
     StatsConfig {
         bind: raw.bind.iter().map(|bind| bind.value).collect(),
         uri: raw.uri.clone().unwrap_or_else(|| "/".to_owned()),
-        realm: raw.realm.clone().unwrap_or_else(|| "HAProxy Statistics".to_owned()),
+        realm: raw
+            .realm
+            .clone()
+            .unwrap_or_else(|| "HAProxy Statistics".to_owned()),
         auth: raw.auth.clone(),
         refresh: raw.refresh,
     }

@@ -52,11 +52,9 @@ pub fn name(text: &str) -> Result<String, Fault> {
     match text.char_indices().find(|&(_, c)| !allowed(c)) {
         None if text.is_empty() => Err(Fault::new("a name may not be empty")),
         None => Ok(text.to_owned()),
-        Some((at, c)) => {
-            Err(Fault::new(format!("{c:?} may not stand in a name"))
-                .help("names are made of letters, digits, `-`, `_`, `.` and `:`")
-                .at(at..at + c.len_utf8()))
-        }
+        Some((at, c)) => Err(Fault::new(format!("{c:?} may not stand in a name"))
+            .help("names are made of letters, digits, `-`, `_`, `.` and `:`")
+            .at(at..at + c.len_utf8())),
     }
 }
 
@@ -74,7 +72,9 @@ pub fn credentials(text: &str) -> Result<Credentials, Fault> {
         return Err(Fault::new("the password after `:` is empty").help("write \"user:password\""));
     }
     if text.contains(char::is_control) {
-        return Err(Fault::new("a control character may not stand in user or password"));
+        return Err(Fault::new(
+            "a control character may not stand in user or password",
+        ));
     }
     Ok(Credentials {
         user: user.to_owned(),
@@ -123,7 +123,10 @@ mod tests {
     #[test]
     fn passwords_may_contain_colons_and_are_never_repeated() {
         let auth = credentials("admin:a:b").unwrap();
-        assert_eq!((auth.user.as_str(), auth.password.as_str()), ("admin", "a:b"));
+        assert_eq!(
+            (auth.user.as_str(), auth.password.as_str()),
+            ("admin", "a:b")
+        );
         for wrong in ["sesame", ":sesame", "sesame:", "u:sesame\n"] {
             let fault = credentials(wrong).unwrap_err();
             assert!(!format!("{fault:?}").contains("sesame"), "{fault:?}");

@@ -119,7 +119,10 @@ fn unreachable_rules(raw: &RawFrontend, warnings: &mut Vec<Problem>) {
         return;
     };
     let always = |field: &Field<_>| field.is_absent();
-    let Some(first) = rules.iter().position(|r| always(&r.when) && always(&r.unless)) else {
+    let Some(first) = rules
+        .iter()
+        .position(|r| always(&r.when) && always(&r.unless))
+    else {
         return;
     };
     let matches_all = "this rule has no condition, so it takes every session";

@@ -64,7 +64,10 @@ pub(super) fn backend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> O
             .given()
             .unwrap_or_default(),
         check: fields.read("check", |item| check(r, item)).given(),
-        servers: fields.require(r, "servers", servers).given().unwrap_or_default(),
+        servers: fields
+            .require(r, "servers", servers)
+            .given()
+            .unwrap_or_default(),
     };
     fields.finish(r);
     Some(backend)
@@ -87,10 +90,16 @@ fn servers(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<RawServer>> {
     let form = "tables such as `{ name = \"web1\", address = \"10.0.0.1:80\" }`";
     let items = r.list(item, form)?;
     if items.is_empty() {
-        let help = "add one: `servers = [{ name = \"web1\", address = \"10.0.0.1:80\", check = true }]`";
+        let help =
+            "add one: `servers = [{ name = \"web1\", address = \"10.0.0.1:80\", check = true }]`";
         r.problems.push(empty_list(item, help));
     }
-    Some(items.into_iter().filter_map(|item| server(r, item)).collect())
+    Some(
+        items
+            .into_iter()
+            .filter_map(|item| server(r, item))
+            .collect(),
+    )
 }
 
 fn server(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawServer> {
@@ -99,9 +108,14 @@ fn server(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawServer> {
     let server = RawServer {
         span: item.span,
         name: fields.require(r, "name", Reader::name).given(),
-        address: fields.require(r, "address", address).given().map(|at| at.value),
+        address: fields
+            .require(r, "address", address)
+            .given()
+            .map(|at| at.value),
         backup: fields.read("backup", |item| r.boolean(item)).given() == Some(true),
-        weight: fields.read("weight", |item| r.number(item, 0..=256)).given(),
+        weight: fields
+            .read("weight", |item| r.number(item, 0..=256))
+            .given(),
         check: match fields.read("check", |item| server_check(r, item)) {
             Field::Given(check) => check,
             Field::Absent | Field::Broken => None,
@@ -116,7 +130,10 @@ fn server_check(r: &mut Reader<'_>, item: Item<'_>) -> Option<Option<RawCheck>> 
     match item.value {
         DeValue::Boolean(checked) => Some(checked.then(RawCheck::default)),
         DeValue::Table(_) => check_settings(r, item).map(Some),
-        _ => r.wrong_type(item, "`true`, `false` or a table such as `{ interval = \"2s\" }`"),
+        _ => r.wrong_type(
+            item,
+            "`true`, `false` or a table such as `{ interval = \"2s\" }`",
+        ),
     }
 }
 
@@ -163,4 +180,3 @@ fn check_host(text: &str) -> Result<String, value::Fault> {
         host => host,
     }
 }
-

@@ -68,7 +68,8 @@ impl<'c> Acls<'c> {
         raw: &RawCondition,
         problems: &mut Vec<Problem>,
     ) -> Option<Condition> {
-        self.resolve_depth(raw, problems).map(|(condition, _)| condition)
+        self.resolve_depth(raw, problems)
+            .map(|(condition, _)| condition)
     }
 
     fn resolve_depth(
@@ -152,7 +153,9 @@ impl<'c> Acls<'c> {
     fn cycle(&self, position: usize, span: Span) -> Problem {
         let start = self.path.iter().position(|&open| open == position);
         let around = self.path[start.unwrap_or(0)..].iter().chain([&position]);
-        let names: Vec<_> = around.map(|&acl| self.raw[acl].name.value.as_str()).collect();
+        let names: Vec<_> = around
+            .map(|&acl| self.raw[acl].name.value.as_str())
+            .collect();
         let title = format!("ACL `{}` is defined by itself", names[0]);
         let problem = Problem::error(title).at(span);
         problem.help(format!("break the circle {}", names.join(" → ")))

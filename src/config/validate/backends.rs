@@ -3,24 +3,35 @@
 use super::names::duplicates;
 use crate::config::raw::{RawBackend, RawCheck, RawConfig, RawDefaults, RawServer};
 use crate::config::report::Problem;
-use crate::config::{Balance, BackendConfig, CheckConfig, ServerConfig, ServerTimeouts};
+use crate::config::{BackendConfig, Balance, CheckConfig, ServerConfig, ServerTimeouts};
 
 /// Connection attempts after the first (configuration.txt, "retries").
 const DEFAULT_RETRIES: u32 = 3;
 
 pub(super) fn build(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Vec<BackendConfig>> {
     for backend in &raw.backends {
-        let names = backend.servers.iter().filter_map(|server| server.name.as_ref());
+        let names = backend
+            .servers
+            .iter()
+            .filter_map(|server| server.name.as_ref());
         duplicates("server", names, problems);
     }
     let backends = raw.backends.iter();
-    backends.map(|backend| complete(backend, &raw.defaults)).collect()
+    backends
+        .map(|backend| complete(backend, &raw.defaults))
+        .collect()
 }
 
 fn complete(raw: &RawBackend, defaults: &RawDefaults) -> Option<BackendConfig> {
     let balance = raw.balance.or(defaults.balance);
-    let checks = [raw.check.as_ref().map(|at| &at.value), Some(&defaults.check)];
-    let servers = raw.servers.iter().map(|server| complete_server(server, checks));
+    let checks = [
+        raw.check.as_ref().map(|at| &at.value),
+        Some(&defaults.check),
+    ];
+    let servers = raw
+        .servers
+        .iter()
+        .map(|server| complete_server(server, checks));
     Some(BackendConfig {
         name: raw.name.value.clone(),
         balance: balance.unwrap_or(Balance::RoundRobin),
@@ -57,7 +68,9 @@ fn complete_check(own: &RawCheck, [backend, defaults]: [Option<&RawCheck>; 2]) -
     let levels = || levels.iter().copied().flatten();
     let standard = CheckConfig::default();
     CheckConfig {
-        interval: levels().find_map(|c| c.interval).unwrap_or(standard.interval),
+        interval: levels()
+            .find_map(|c| c.interval)
+            .unwrap_or(standard.interval),
         fast_interval: levels().find_map(|c| c.fast_interval),
         down_interval: levels().find_map(|c| c.down_interval),
         rise: levels().find_map(|c| c.rise).unwrap_or(standard.rise),

@@ -15,7 +15,11 @@ pub(super) fn check(raw: &RawConfig, problems: &mut Vec<Problem>) {
     let frontends = raw.frontends.iter().enumerate();
     let binds = frontends
         .flat_map(|(owner, frontend)| frontend.bind.iter().map(move |bind| (bind, Some(owner))))
-        .chain(raw.stats.iter().flat_map(|stats| stats.bind.iter().map(|bind| (bind, None))));
+        .chain(
+            raw.stats
+                .iter()
+                .flat_map(|stats| stats.bind.iter().map(|bind| (bind, None))),
+        );
     let mut by_port: HashMap<u16, Vec<Owned<'_>>> = HashMap::new();
     for bind in binds {
         let others = by_port.entry(bind.0.value.port()).or_default();

@@ -66,11 +66,7 @@ fn check_destination(raw: &RawFrontend, problems: &mut Vec<Problem>) {
     }
 }
 
-fn backend(
-    name: &At<String>,
-    index: &Index<'_>,
-    problems: &mut Vec<Problem>,
-) -> Option<BackendId> {
+fn backend(name: &At<String>, index: &Index<'_>, problems: &mut Vec<Problem>) -> Option<BackendId> {
     let found = index.backend(&name.value, name.span);
     found.map_err(|problem| problems.push(problem)).ok()
 }
@@ -81,10 +77,15 @@ fn build_rule(
     acls: &mut Acls<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<RuleConfig> {
-    let to = raw.backend.as_ref().and_then(|name| backend(name, index, problems));
+    let to = raw
+        .backend
+        .as_ref()
+        .and_then(|name| backend(name, index, problems));
     if let (Field::Given(when), Field::Given(unless)) = (&raw.when, &raw.unless) {
         let title = "a rule has `if` or `unless`, not both";
-        let problem = Problem::error(title).at(unless.text.span).label("a second condition");
+        let problem = Problem::error(title)
+            .at(unless.text.span)
+            .label("a second condition");
         let problem = problem.related(when.text.span, "the first condition");
         problems.push(problem.help("join them in one: `if = \"A and not (B)\"`"));
     }
@@ -92,9 +93,10 @@ fn build_rule(
     let unless = condition(&raw.unless, acls, problems);
     let (condition, text) = match (when?, unless?) {
         (Some((condition, text)), _) => (Some(condition), text),
-        (None, Some((condition, text))) => {
-            (Some(Condition::Not(Box::new(condition))), format!("not ({text})"))
-        }
+        (None, Some((condition, text))) => (
+            Some(Condition::Not(Box::new(condition))),
+            format!("not ({text})"),
+        ),
         (None, None) => (None, String::new()),
     };
     Some(RuleConfig {

@@ -60,7 +60,11 @@ impl<'c> Index<'c> {
     ) -> Result<ServerId, Problem> {
         let raw = &self.raw.backends[backend.index()];
         let known = |server: &'c crate::config::raw::RawServer| server.name.as_ref();
-        let candidates = raw.servers.iter().filter_map(known).map(|n| n.value.as_str());
+        let candidates = raw
+            .servers
+            .iter()
+            .filter_map(known)
+            .map(|n| n.value.as_str());
         let missing = || {
             let title = format!("server in backend `{}`", raw.name.value);
             unknown(&title, name, span, candidates)

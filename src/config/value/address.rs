@@ -39,15 +39,22 @@ pub fn host(text: &str) -> Result<String, Fault> {
     if let Some(ip) = ip_address(text) {
         return match ip.is_unspecified() {
             false => Ok(ip.to_string()),
-            true => Err(Fault::new(format!("`{text}` is not the address of a server"))
-                .help("write the address or name that connections go to")),
+            true => Err(
+                Fault::new(format!("`{text}` is not the address of a server"))
+                    .help("write the address or name that connections go to"),
+            ),
         };
     }
     if text.contains([':', '[', ']']) {
-        return Err(Fault::new(format!("`{text}` is neither a name nor an IP address"))
-            .help("an IPv6 address stands in brackets, such as \"[::1]:80\""));
+        return Err(
+            Fault::new(format!("`{text}` is neither a name nor an IP address"))
+                .help("an IPv6 address stands in brackets, such as \"[::1]:80\""),
+        );
     }
-    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
         return Err(Fault::new(format!("`{text}` is not an IPv4 address"))
             .help("an IPv4 address is four numbers from 0 to 255"));
     }
@@ -62,7 +69,10 @@ pub fn host(text: &str) -> Result<String, Fault> {
 }
 
 fn ip_address(text: &str) -> Option<IpAddr> {
-    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    match text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         Some(inside) => inside.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         None => text.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
     }
@@ -72,8 +82,10 @@ fn ip_address(text: &str) -> Option<IpAddr> {
 fn split<'t>(text: &'t str, example: &str) -> Result<(&'t str, &'t str), Fault> {
     if text.parse::<Ipv6Addr>().is_ok() || text.rsplit_once(':').is_some_and(|(h, _)| bare_ipv6(h))
     {
-        return Err(Fault::new("an IPv6 address stands in brackets, with the port after it")
-            .help("write it as in \"[::1]:80\""));
+        return Err(
+            Fault::new("an IPv6 address stands in brackets, with the port after it")
+                .help("write it as in \"[::1]:80\""),
+        );
     }
     let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if all_digits {
@@ -110,8 +122,10 @@ fn port_number(text: &str, port: &str) -> Result<u16, Fault> {
 /// Recognizes what `HAProxy` and others also take as an address.
 fn not_a_path(text: &str) -> Result<(), Fault> {
     if let Some((scheme, rest)) = text.split_once("://") {
-        return Err(Fault::new("an address is not a URL")
-            .help(format!("leave `{scheme}://` out: \"{}\"", rest.trim_end_matches('/'))));
+        return Err(Fault::new("an address is not a URL").help(format!(
+            "leave `{scheme}://` out: \"{}\"",
+            rest.trim_end_matches('/')
+        )));
     }
     if text.contains('/') || text.starts_with("unix@") || text.starts_with("abns@") {
         return Err(Fault::new("only TCP addresses can be used").help("write \"host:port\""));
@@ -160,9 +174,23 @@ mod tests {
         assert_eq!(bind("*:81"), "0.0.0.0:81");
         assert_eq!(bind("[::1]:81"), "[::1]:81");
         for wrong in [
-            "", "81", "localhost:81", "::1:81", "::1", "[::1]", "0.0.0.0", "0.0.0.0:0",
-            "0.0.0.0:65536", "0.0.0.0:80-90", "0.0.0.0:", "/run/x", "tcp://:81", "[1.2.3.4]:81",
-            "0.0.0.0:+1", "ipv4@:81", "é:1",
+            "",
+            "81",
+            "localhost:81",
+            "::1:81",
+            "::1",
+            "[::1]",
+            "0.0.0.0",
+            "0.0.0.0:0",
+            "0.0.0.0:65536",
+            "0.0.0.0:80-90",
+            "0.0.0.0:",
+            "/run/x",
+            "tcp://:81",
+            "[1.2.3.4]:81",
+            "0.0.0.0:+1",
+            "ipv4@:81",
+            "é:1",
         ] {
             assert!(bind_address(wrong).is_err(), "{wrong}");
         }
@@ -179,8 +207,21 @@ mod tests {
         assert_eq!(server("[2001:db8::1]:443"), ("2001:db8::1".to_owned(), 443));
         assert_eq!(server("db.example.org.:1").0, "db.example.org.");
         for wrong in [
-            "", ":80", "web1", "web1:http", "10.0.0.256:80", "10.0.0:80", "0.0.0.0:80", "[::]:80",
-            "http://web1:80/", "::1:80", "[::1:80", "web 1:80", "a..b:80", "é:80", "*:80",
+            "",
+            ":80",
+            "web1",
+            "web1:http",
+            "10.0.0.256:80",
+            "10.0.0:80",
+            "0.0.0.0:80",
+            "[::]:80",
+            "http://web1:80/",
+            "::1:80",
+            "[::1:80",
+            "web 1:80",
+            "a..b:80",
+            "é:80",
+            "*:80",
             "web1:99999999999999999999",
         ] {
             assert!(server_address(wrong).is_err(), "{wrong}");
@@ -190,7 +231,10 @@ mod tests {
 
     #[test]
     fn the_wrong_part_of_an_address_is_pointed_at() {
-        assert_eq!(bind_address("0.0.0.0:70000").unwrap_err().range, Some(8..13));
+        assert_eq!(
+            bind_address("0.0.0.0:70000").unwrap_err().range,
+            Some(8..13)
+        );
         assert_eq!(bind_address("localhost:81").unwrap_err().range, Some(0..9));
     }
 

@@ -17,7 +17,8 @@ const UNITS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
-const FORM: &str = "write a whole number and a unit, such as \"200ms\", \"30s\", \"5m\", \"2h\" or \"1d\"";
+const FORM: &str =
+    "write a whole number and a unit, such as \"200ms\", \"30s\", \"5m\", \"2h\" or \"1d\"";
 
 /// A duration that may be zero.
 pub fn duration(text: &str) -> Result<Duration, Fault> {
@@ -29,9 +30,7 @@ pub fn duration(text: &str) -> Result<Duration, Fault> {
     let Some(unit) = milliseconds(unit) else {
         return Err(wrong_unit(number, unit));
     };
-    let long = || {
-        Fault::new("this duration is longer than a year").help("write \"365d\" or less")
-    };
+    let long = || Fault::new("this duration is longer than a year").help("write \"365d\" or less");
     let count: u64 = number.parse().map_err(|_| long())?;
     let duration = Duration::from_millis(count.checked_mul(unit).ok_or_else(long)?);
     if duration > LONGEST {
@@ -84,7 +83,9 @@ pub fn unitless(number: &str) -> Fault {
 /// The duration as it would be configured: in the longest unit that says it exactly.
 pub fn shown(duration: Duration) -> String {
     let milliseconds = duration.as_millis() as u64;
-    let unit = UNITS.iter().find(|(_, unit)| milliseconds.is_multiple_of(*unit));
+    let unit = UNITS
+        .iter()
+        .find(|(_, unit)| milliseconds.is_multiple_of(*unit));
     match unit {
         Some((name, unit)) if milliseconds > 0 => format!("{}{name}", milliseconds / unit),
         _ => format!("{milliseconds}ms"),

@@ -59,23 +59,23 @@ fn variable(
     let valid = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && name.starts_with(|c: char| !c.is_ascii_digit());
     if !valid {
-        return Err(
-            Fault::new(format!("{name:?} is not the name of an environment variable"))
-                .help("names are made of letters, digits and `_`; a default follows as in `${NAME:-default}`")
-                .at(inner),
-        );
+        return Err(Fault::new(format!(
+            "{name:?} is not the name of an environment variable"
+        ))
+        .help(
+            "names are made of letters, digits and `_`; a default follows as in `${NAME:-default}`",
+        )
+        .at(inner));
     }
     match (env(name), default) {
         (Some(value), _) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
         (Some(empty), None) => Ok(empty),
-        (None, None) => Err(Fault::new(format!(
-            "the environment variable `{name}` is not set"
-        ))
-        .help(format!(
-            "set it, or give a default: `${{{name}:-default}}`"
-        ))
-        .at(range)),
+        (None, None) => Err(
+            Fault::new(format!("the environment variable `{name}` is not set"))
+                .help(format!("set it, or give a default: `${{{name}:-default}}`"))
+                .at(range),
+        ),
     }
 }
 

@@ -56,8 +56,11 @@ pub(super) fn check<'c>(
     config: &Config,
     warnings: &mut Vec<Problem>,
 ) -> Used<'c> {
-    let farms: std::collections::HashMap<_, _> =
-        config.backends.iter().map(|b| (b.name.as_str(), b)).collect();
+    let farms: std::collections::HashMap<_, _> = config
+        .backends
+        .iter()
+        .map(|b| (b.name.as_str(), b))
+        .collect();
     let mut used = Used::default();
     for condition in conditions(raw) {
         tests(&condition.expression, &mut |test| match test {
@@ -140,7 +143,9 @@ impl Compared<'_> {
         let problem = Problem::warning(title)
             .at(self.text.part(&self.name.range))
             .label(format!("without a live primary it is {counted}"));
-        warnings.push(problem.help("put the backups into a backend of their own to count primaries only"));
+        warnings.push(
+            problem.help("put the backups into a backend of their own to count primaries only"),
+        );
     }
 }
 
@@ -148,7 +153,8 @@ impl Compared<'_> {
 /// `allbackups` one backup counts at a time.
 fn most_usable(farm: &BackendConfig) -> u64 {
     let count = |backup: bool| {
-        let usable = |server: &&crate::config::ServerConfig| server.weight > 0 && server.backup == backup;
+        let usable =
+            |server: &&crate::config::ServerConfig| server.weight > 0 && server.backup == backup;
         farm.servers.iter().filter(usable).count() as u64
     };
     let backups = match farm.allbackups {

@@ -1,0 +1,238 @@
+//! The process from a valid configuration to its end: what starts in which order, and how it
+//! stops.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+use tokio::task::LocalSet;
+
+use crate::admin;
+use crate::config::Config;
+use crate::health::checker;
+use crate::id::FrontendId;
+use crate::proxy::worker::Bind;
+use crate::proxy::{Stage, Workers};
+use crate::resolver;
+use crate::supervisor::Supervisor;
+use crate::sys::sockets;
+use crate::topology::Topology;
+
+/// A proxy that holds its addresses and has not begun to serve.
+#[derive(Debug)]
+pub struct Process {
+    config: Config,
+    topology: Arc<Topology>,
+    /// One for each worker, of each frontend's each address.
+    frontends: Vec<(FrontendId, SocketAddr, Vec<Socket>)>,
+    stats: Vec<Socket>,
+    workers: usize,
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// Whose it is, such as `frontend ft-app`.
+    pub owner: String,
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            owner,
+            address,
+            error,
+        } = self;
+        write!(f, "{owner} cannot listen on {address}: ")?;
+        match error.kind() {
+            io::ErrorKind::AddrInUse => f.write_str("another process is listening there"),
+            io::ErrorKind::AddrNotAvailable => f.write_str("this machine has no such address"),
+            io::ErrorKind::PermissionDenied => {
+                f.write_str("ports below 1024 need root or the capability CAP_NET_BIND_SERVICE")
+            }
+            _ => write!(f, "{error}"),
+        }
+    }
+}
+
+impl Process {
+    /// Takes the addresses that `config` names, without listening on them yet.
+    ///
+    /// # Errors
+    /// All addresses that cannot be had.
+    pub fn bind(config: Config) -> Result<Self, Vec<BindError>> {
+        let workers = config.threads.or_else(|| available_parallelism().ok());
+        let workers = workers.map_or(1, std::num::NonZero::get);
+        let mut errors = Vec::new();
+        let mut bind = |owner: String, address, count| {
+            sockets::bind(address, count).unwrap_or_else(|error| {
+                errors.push(BindError {
+                    owner,
+                    address,
+                    error,
+                });
+                Vec::new()
+            })
+        };
+        let mut frontends = Vec::new();
+        for (frontend, id) in config.frontends.iter().zip(0..) {
+            for &address in &frontend.bind {
+                let sockets = bind(format!("frontend {}", frontend.name), address, workers);
+                frontends.push((FrontendId(id), address, sockets));
+            }
+        }
+        let stats = config.stats.iter().flat_map(|stats| &stats.bind);
+        let stats = stats
+            .flat_map(|&address| bind("the stats page".into(), address, 1))
+            .collect();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let topology = Arc::new(Topology::build(&config, workers, Instant::now()));
+        Ok(Self {
+            config,
+            topology,
+            frontends,
+            stats,
+            workers,
+        })
+    }
+
+    /// What runs, for those who want to watch.
+    pub fn topology(&self) -> &Arc<Topology> {
+        &self.topology
+    }
+
+    /// Serves until `stop` returns, then lets sessions end until it returns once more or until
+    /// `grace` has passed. Returns how many sessions were cut.
+    ///
+    /// # Errors
+    /// When a thread or an event loop cannot be made.
+    pub fn run(self, mut stop: impl AsyncFnMut()) -> io::Result<u32> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(32)
+            .build()?;
+        let local = LocalSet::new();
+        local.block_on(&runtime, async {
+            let grace = self.config.grace;
+            let workers = self.start().await?;
+            stop().await;
+            Ok(drain(workers, grace, stop()).await)
+        })
+    }
+
+    async fn start(self) -> io::Result<Workers> {
+        let supervisor = Rc::new(Supervisor::new(Arc::clone(&self.topology)));
+        resolver::resolve_all(&self.topology, &supervisor).await;
+        tokio::task::spawn_local(resolver::run(
+            Arc::clone(&self.topology),
+            Rc::clone(&supervisor),
+        ));
+        start_checks(&self.topology, &supervisor);
+        tokio::task::spawn_local(tick(Arc::clone(&self.topology)));
+        let mut binds: Vec<_> = (0..self.workers).map(|_| Vec::new()).collect();
+        for (frontend, address, sockets) in self.frontends {
+            for (socket, binds) in sockets.into_iter().zip(&mut binds) {
+                let listener = sockets::listen(socket)?;
+                binds.push(Bind {
+                    frontend,
+                    address,
+                    listener,
+                });
+            }
+        }
+        for socket in self.stats {
+            let listener = tokio::net::TcpListener::from_std(sockets::listen(socket)?)?;
+            if let Some(settings) = &self.config.stats {
+                let site = admin::http::serve(
+                    listener,
+                    Arc::new(settings.clone()),
+                    Arc::clone(&self.topology),
+                );
+                tokio::task::spawn_local(site);
+            }
+        }
+        let workers = Workers::start(&self.topology, binds, self.config.log)?;
+        tracing::info!(
+            "Backstop is ready: {} frontends, {} backends, {} servers, {} worker threads.",
+            self.topology.frontends.len(),
+            self.topology.backends.len(),
+            self.topology.servers().count(),
+            self.workers
+        );
+        Ok(workers)
+    }
+}
+
+async fn drain(workers: Workers, grace: Duration, stop: impl Future<Output = ()>) -> u32 {
+    tracing::info!(
+        "Stopping: no new sessions; open ones may go on for {grace:?}. A second signal cuts them."
+    );
+    let stage = workers.stage();
+    stage.send_replace(Stage::Draining);
+    let mut ended = std::pin::pin!(workers.ended());
+    let cut = tokio::select! {
+        cut = &mut ended => Some(cut),
+        () = stop => None,
+        () = tokio::time::sleep(grace) => None,
+    };
+    let cut = if let Some(cut) = cut {
+        cut
+    } else {
+        stage.send_replace(Stage::Stopped);
+        ended.await
+    };
+    tracing::info!("Stopped; {cut} sessions were cut.");
+    cut
+}
+
+fn start_checks(topology: &Topology, supervisor: &Rc<Supervisor>) {
+    let checked: Vec<_> = topology
+        .servers()
+        .filter_map(|server| Some((server, server.config.check.clone()?)))
+        .collect();
+    let smallest = checked
+        .iter()
+        .map(|(_, check)| check.interval)
+        .min()
+        .unwrap_or_default();
+    for (index, (server, check)) in checked.iter().enumerate() {
+        let timeouts = topology.backend(server.id.backend).config.timeout;
+        let delay = checker::first_delay(index, checked.len(), smallest);
+        let supervisor = Rc::clone(supervisor);
+        tokio::task::spawn_local(checker::run(
+            Arc::clone(server),
+            check.clone(),
+            timeouts,
+            delay,
+            move |server, report| supervisor.check_finished(server, report),
+        ));
+    }
+}
+
+/// Computes session rates, once a second.
+async fn tick(topology: Arc<Topology>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        seconds.tick().await;
+        topology
+            .frontends
+            .iter()
+            .for_each(|frontend| frontend.counters.tick());
+        topology
+            .backends
+            .iter()
+            .for_each(|backend| backend.counters.tick());
+        topology.servers().for_each(|server| server.counters.tick());
+    }
+}

@@ -1,0 +1,63 @@
+//! The accept loop.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use super::session;
+use super::worker::{Bind, Worker};
+
+/// How long to leave connections in the kernel's queue when there is nothing to serve them with.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts sessions until the task is aborted.
+pub(super) async fn run(worker: Rc<Worker>, bind: Bind) {
+    let frontend = Arc::clone(worker.topology.frontend(bind.frontend));
+    let listener = match TcpListener::from_std(bind.listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("Cannot accept on {}: {error}.", bind.address),
+    };
+    let mut starved = false;
+    loop {
+        match listener.accept().await {
+            Ok((client, address)) => {
+                if std::mem::take(&mut starved) {
+                    tracing::info!("Accepting on {} again.", bind.address);
+                }
+                let frontend = Arc::clone(&frontend);
+                let session =
+                    session::run(Rc::clone(&worker), frontend, client, address, bind.address);
+                tokio::task::spawn_local(session);
+            }
+            Err(error) if is_starvation(&error) => {
+                if !std::mem::replace(&mut starved, true) {
+                    tracing::error!(
+                        "Cannot accept on {}: {error}. New connections wait until this is over.",
+                        bind.address
+                    );
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            // The others concern one connection that is gone already (accept(2)).
+            Err(error) => tracing::debug!("A connection to {} was lost: {error}.", bind.address),
+        }
+    }
+}
+
+/// Whether the process or the system has run out of something, rather than one client having
+/// gone away.
+pub(super) fn is_starvation(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    error
+        .raw_os_error()
+        .map(Errno::from_raw_os_error)
+        .is_some_and(|errno| {
+            matches!(
+                errno,
+                Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM
+            )
+        })
+}

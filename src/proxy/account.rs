@@ -1,0 +1,317 @@
+//! What one session counts, and the line it leaves in the log.
+//!
+//! An [`Account`] opens when a connection is accepted and closes exactly once, when it is
+//! dropped: whatever ends a session, a panic included, the counters stay right.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::worker::Worker;
+use crate::config::{LogFormat, SessionLog};
+use crate::counters::{Counters, Shard};
+use crate::outcome::{Cause, Outcome, Phase};
+use crate::topology::{Backend, Frontend, Server};
+
+/// One session's account.
+pub(super) struct Account {
+    worker: Rc<Worker>,
+    client: SocketAddr,
+    frontend: Arc<Frontend>,
+    backend: Option<Arc<Backend>>,
+    /// The last server that was tried.
+    server: Option<Arc<Server>>,
+    accepted: Instant,
+    /// Since `accepted`; `None` until a server is connected.
+    connect_time: Option<Duration>,
+    /// Attempts after the first one.
+    retries: u32,
+    redispatched: bool,
+    bytes_in: u64,
+    bytes_out: u64,
+    outcome: Option<Outcome>,
+}
+
+impl Account {
+    /// Counts a session of `frontend` as taken on.
+    pub(super) fn open(worker: &Rc<Worker>, frontend: Arc<Frontend>, client: SocketAddr) -> Self {
+        let account = Self {
+            worker: Rc::clone(worker),
+            client,
+            frontend,
+            backend: None,
+            server: None,
+            accepted: Instant::now(),
+            connect_time: None,
+            retries: 0,
+            redispatched: false,
+            bytes_in: 0,
+            bytes_out: 0,
+            outcome: None,
+        };
+        account.frontend.counters.enter(worker.id, account.now());
+        account
+    }
+
+    pub(super) fn frontend(&self) -> &Arc<Frontend> {
+        &self.frontend
+    }
+
+    /// Counts the session on its backend.
+    pub(super) fn enter_backend(&mut self, backend: Arc<Backend>) {
+        backend.counters.enter(self.worker.id, self.now());
+        self.shard(&backend.counters).balanced.add(1);
+        self.backend = Some(backend);
+    }
+
+    /// Notes that `server` is tried next. As in `HAProxy`, going on to another server is a
+    /// redispatch of the one left, and going back to the same one is a retry.
+    pub(super) fn assign(&mut self, server: &Arc<Server>) {
+        if let Some(previous) = self.server.take() {
+            self.retries += 1;
+            let moved = previous.id != server.id;
+            self.redispatched |= moved;
+            let backend = self.backend.iter().map(|backend| &backend.counters);
+            for counters in backend.chain([&previous.counters]) {
+                let shard = self.shard(counters);
+                if moved {
+                    shard.redispatches.add(1);
+                } else {
+                    shard.retries.add(1);
+                }
+            }
+        }
+        self.shard(&server.counters).balanced.add(1);
+        self.server = Some(Arc::clone(server));
+    }
+
+    /// Counts the session on the server that was tried last.
+    pub(super) fn connected(&mut self) {
+        self.connect_time = Some(self.accepted.elapsed());
+        if let Some(server) = &self.server {
+            server.counters.enter(self.worker.id, self.now());
+        }
+    }
+
+    /// Counts that the session got no server.
+    pub(super) fn connect_failed(&mut self) {
+        for counters in self.behind() {
+            self.shard(counters).connect_errors.add(1);
+        }
+    }
+
+    /// Counts bytes read from the client.
+    pub(super) fn received(&mut self, bytes: usize) {
+        self.bytes_in += bytes as u64;
+        for counters in self.all() {
+            self.shard(counters).bytes_in.add(bytes as u64);
+        }
+    }
+
+    /// Counts bytes read from the server.
+    pub(super) fn answered(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
+        for counters in self.all() {
+            self.shard(counters).bytes_out.add(bytes as u64);
+        }
+    }
+
+    /// Closes the account with what ended the session.
+    pub(super) fn end(mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+    }
+
+    /// Whether a complaint about the proxy's own shortage may be logged now (see
+    /// [`Worker::may_complain`]).
+    pub(super) fn may_complain(&self) -> bool {
+        self.worker.may_complain()
+    }
+
+    fn shard<'a>(&self, counters: &'a Counters) -> &'a Shard {
+        counters.shard(self.worker.id)
+    }
+
+    /// The counters of the backend and the server.
+    fn behind(&self) -> impl Iterator<Item = &Counters> {
+        let backend = self.backend.iter().map(|backend| &backend.counters);
+        backend.chain(self.server.iter().map(|server| &server.counters))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Counters> {
+        [&self.frontend.counters].into_iter().chain(self.behind())
+    }
+
+    /// Whole seconds since the process began.
+    fn now(&self) -> u64 {
+        self.accepted
+            .duration_since(self.worker.topology.started)
+            .as_secs()
+    }
+
+    fn count(&self, outcome: Outcome) {
+        match (outcome.cause, outcome.phase) {
+            (Cause::Policy, _) => self.shard(&self.frontend.counters).denied.add(1),
+            (Cause::ClientAbort | Cause::ClientTimeout, phase) => {
+                if phase == Phase::Request {
+                    self.shard(&self.frontend.counters).request_errors.add(1);
+                }
+                self.behind()
+                    .for_each(|c| self.shard(c).client_aborts.add(1));
+            }
+            (Cause::ServerAbort | Cause::ServerTimeout, Phase::Data) => {
+                for counters in self.behind() {
+                    self.shard(counters).response_errors.add(1);
+                    self.shard(counters).server_aborts.add(1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn is_logged(&self, outcome: Outcome) -> bool {
+        match self.worker.log.sessions {
+            SessionLog::All => true,
+            SessionLog::Failed => outcome != Outcome::NORMAL || self.retries > 0,
+            SessionLog::Off => false,
+        }
+    }
+
+    fn line(&self, outcome: Outcome) -> SessionLine<'_> {
+        let frontends = &self.worker.topology.frontends;
+        SessionLine {
+            account: self,
+            outcome,
+            lasted: self.accepted.elapsed(),
+            open: [
+                frontends
+                    .iter()
+                    .map(|frontend| frontend.counters.open())
+                    .sum(),
+                self.frontend.counters.open(),
+                self.backend
+                    .as_ref()
+                    .map_or(0, |backend| backend.counters.open()),
+                self.server
+                    .as_ref()
+                    .map_or(0, |server| server.counters.open()),
+            ],
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let outcome = self.outcome.unwrap_or_else(|| {
+            let phase = match (&self.backend, self.connect_time) {
+                (None, _) => Phase::Request,
+                (Some(_), None) => Phase::Connect,
+                (Some(_), Some(_)) => Phase::Data,
+            };
+            let cause = if std::thread::panicking() {
+                Cause::Internal
+            } else {
+                Cause::Killed
+            };
+            Outcome::new(cause, phase)
+        });
+        self.count(outcome);
+        // In HAProxy a session's line does not count it on its backend and server any more, but
+        // still does on its frontend.
+        if let Some(backend) = &self.backend {
+            backend.counters.leave();
+        }
+        if let (Some(server), Some(_)) = (&self.server, self.connect_time) {
+            server.counters.leave();
+        }
+        if self.is_logged(outcome) {
+            self.line(outcome).write();
+        }
+        self.frontend.counters.leave();
+    }
+}
+
+/// A session's log line; displayed in `HAProxy`'s tcplog form (configuration.txt, "TCP log
+/// format").
+struct SessionLine<'a> {
+    account: &'a Account,
+    outcome: Outcome,
+    lasted: Duration,
+    /// Open in the process, on the frontend, on the backend, on the server.
+    open: [u32; 4],
+}
+
+impl SessionLine<'_> {
+    fn write(&self) {
+        if self.account.worker.log.format == LogFormat::Text {
+            return tracing::info!(target: "session", "{self}");
+        }
+        let account = self.account;
+        tracing::info!(
+            target: "session",
+            client = %account.client,
+            accepted = %self.accept_date(),
+            frontend = account.frontend.config.name,
+            backend = self.backend_name(),
+            server = self.server_name(),
+            connect_ms = account.connect_time.map(|time| time.as_millis() as u64),
+            total_ms = self.lasted.as_millis() as u64,
+            bytes_in = account.bytes_in,
+            bytes_out = account.bytes_out,
+            termination = %self.outcome,
+            retries = account.retries,
+            redispatched = account.redispatched,
+            "{self}"
+        );
+    }
+
+    fn backend_name(&self) -> &str {
+        let backend = self.account.backend.as_ref();
+        backend.map_or(self.account.frontend.config.name.as_str(), |b| {
+            b.config.name.as_str()
+        })
+    }
+
+    fn server_name(&self) -> &str {
+        self.account
+            .server
+            .as_ref()
+            .map_or("<NOSRV>", |server| server.config.name.as_str())
+    }
+
+    fn accept_date(&self) -> String {
+        let accepted = OffsetDateTime::from(SystemTime::now() - self.lasted);
+        let form = format_description!(
+            "[day]/[month repr:short]/[year]:[hour]:[minute]:[second].[subsecond digits:3]"
+        );
+        accepted.format(form).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for SessionLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let account = self.account;
+        let milliseconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_millis() as i64);
+        let [process, frontend, backend, server] = self.open;
+        write!(
+            f,
+            "{} [{}] {} {}/{} {}/{}/{} {} {} {process}/{frontend}/{backend}/{server}/{}{} 0/0",
+            account.client,
+            self.accept_date(),
+            account.frontend.config.name,
+            self.backend_name(),
+            self.server_name(),
+            milliseconds(account.server.is_some().then_some(Duration::ZERO)),
+            milliseconds(account.connect_time),
+            self.lasted.as_millis(),
+            account.bytes_out,
+            self.outcome,
+            if account.redispatched { "+" } else { "" },
+            account.retries,
+        )
+    }
+}

@@ -1,0 +1,167 @@
+//! Bytes both ways between a client and a server, until both directions have ended.
+//!
+//! A session is one future that moves both directions. It owns no buffer while bytes flow:
+//! everything is read into the worker's scratch buffer and written on at once; only what the
+//! receiver does not take is kept, and while anything is kept nothing more is read.
+
+mod copy;
+mod timeouts;
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use self::copy::{Broken, Direction};
+pub(super) use self::timeouts::Timeouts;
+use self::timeouts::{Activity, Side};
+use super::account::Account;
+use super::worker::Worker;
+use crate::outcome::{Cause, Outcome, Phase};
+use crate::sys::sockets;
+
+/// As good as no limit, and within what the timer can count.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Both directions of one session.
+struct Relay<'a> {
+    worker: &'a Worker,
+    account: &'a mut Account,
+    client: &'a mut TcpStream,
+    server: &'a mut TcpStream,
+    /// Client to server.
+    up: Direction,
+    /// Server to client.
+    down: Direction,
+    activity: Activity,
+    timeouts: Timeouts,
+}
+
+/// Forwards until both directions have ended, one breaks, or a side is silent for too long.
+///
+/// A direction that ends is passed on as a half-close; a reset as a reset.
+pub(super) async fn forward(
+    worker: &Worker,
+    account: &mut Account,
+    client: &mut TcpStream,
+    server: &mut TcpStream,
+    timeouts: Timeouts,
+) -> Outcome {
+    let mut relay = Relay {
+        worker,
+        account,
+        client,
+        server,
+        up: Direction::default(),
+        down: Direction::default(),
+        activity: Activity::new(Instant::now()),
+        timeouts,
+    };
+    // One timer for the whole session, moved only when it fires or when a limit gets shorter:
+    // setting it anew for each read would cost more than the read's bookkeeping.
+    let first = relay
+        .deadline()
+        .map_or_else(|| Instant::now() + NEVER, |(first, _)| first);
+    let mut timer = pin!(sleep_until(first));
+    poll_fn(|cx| {
+        if let Poll::Ready(outcome) = relay.poll_forward(cx) {
+            return Poll::Ready(outcome);
+        }
+        relay.poll_timer(cx, timer.as_mut())
+    })
+    .await
+}
+
+impl Relay<'_> {
+    fn poll_forward(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        // Down first: what a server said before it hung up still reaches the client, although
+        // the next write to the server fails.
+        let down = self.poll_down(cx);
+        if let Poll::Ready(Err(broken)) = down {
+            return Poll::Ready(self.broken(broken, Side::Server));
+        }
+        let up = self.poll_up(cx);
+        if let Poll::Ready(Err(broken)) = up {
+            return Poll::Ready(self.broken(broken, Side::Client));
+        }
+        if up.is_pending() || down.is_pending() {
+            // The end of one direction may be what the other side is waiting for.
+            if self.up.end_to_pass_on() {
+                sockets::finish_sending(self.server);
+            }
+            if self.down.end_to_pass_on() {
+                sockets::finish_sending(self.client);
+            }
+            return Poll::Pending;
+        }
+        // Both have ended: closing says so to both sides, without a shutdown first.
+        Poll::Ready(Outcome::NORMAL)
+    }
+
+    fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let worker = self.worker;
+        let mut scratch = worker.scratch.borrow_mut();
+        let (polled, moved) = self.up.poll(cx, self.client, self.server, &mut scratch);
+        if moved.read > 0 {
+            self.account.received(moved.read);
+        }
+        self.activity.note(moved, Side::Client);
+        polled
+    }
+
+    fn poll_down(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let worker = self.worker;
+        let mut scratch = worker.scratch.borrow_mut();
+        let (polled, moved) = self.down.poll(cx, self.server, self.client, &mut scratch);
+        if moved.read > 0 {
+            self.account.answered(moved.read);
+        }
+        self.activity.note(moved, Side::Server);
+        polled
+    }
+
+    /// The outcome when a direction that reads from `from` breaks; the side that did not break
+    /// gets a reset.
+    fn broken(&mut self, broken: Broken, from: Side) -> Outcome {
+        let side = match broken {
+            Broken::Reading => from,
+            Broken::Writing => from.other(),
+        };
+        let (cause, whole) = match side {
+            Side::Client => (Cause::ClientAbort, &*self.server),
+            Side::Server => (Cause::ServerAbort, &*self.client),
+        };
+        sockets::reset_on_close(whole);
+        Outcome::new(cause, Phase::Data)
+    }
+
+    /// When the session has been silent for too long, and which side is to blame then.
+    fn deadline(&self) -> Option<(Instant, Side)> {
+        let half_closed = self.up.has_ended() || self.down.has_ended();
+        self.timeouts.deadline(&self.activity, half_closed)
+    }
+
+    fn poll_timer(&self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Outcome> {
+        // A limit can appear or vanish when a direction ends or bytes have flowed both ways.
+        let Some((deadline, side)) = self.deadline() else {
+            return Poll::Pending;
+        };
+        if deadline < timer.deadline() {
+            timer.as_mut().reset(deadline);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if deadline <= Instant::now() {
+                let cause = match side {
+                    Side::Client => Cause::ClientTimeout,
+                    Side::Server => Cause::ServerTimeout,
+                };
+                return Poll::Ready(Outcome::new(cause, Phase::Data));
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}

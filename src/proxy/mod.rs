@@ -1,0 +1,18 @@
+//! Sessions: from an accepted connection to its log line.
+//!
+//! - [`worker`]: the threads that sessions live on; a session never leaves its worker.
+//! - [`accept`]: the accept loop, which survives running out of descriptors.
+//! - [`session`]: one session from start to end.
+//! - [`route`]: which backend. [`connect`]: which server, and the next one when it fails.
+//! - [`forward`]: bytes both ways.
+//! - [`account`]: what a session counts, and its log line.
+
+mod accept;
+mod account;
+mod connect;
+mod forward;
+mod route;
+mod session;
+pub mod worker;
+
+pub use self::worker::{Stage, Workers};

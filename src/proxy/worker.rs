@@ -1,0 +1,189 @@
+//! Worker threads: each runs its own event loop with its own listeners and sessions.
+//!
+//! Workers share nothing that changes per byte: the topology is read-only to them, counters are
+//! a shard each, and only choosing a server touches a cache line that all of them write.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::LocalSet;
+
+use super::accept;
+use crate::config::LogConfig;
+use crate::id::FrontendId;
+use crate::topology::Topology;
+
+/// Bytes read at once; sessions of a worker take turns with one such buffer.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// How far the process has come in stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// New sessions are accepted.
+    Running,
+    /// No new sessions; open ones go on.
+    Draining,
+    /// Open sessions are cut.
+    Stopped,
+}
+
+/// A listener of one worker.
+#[derive(Debug)]
+pub struct Bind {
+    /// Whose sessions it accepts.
+    pub frontend: FrontendId,
+    /// As configured.
+    pub address: SocketAddr,
+    /// Listening already.
+    pub listener: TcpListener,
+}
+
+/// The running worker threads.
+#[derive(Debug)]
+pub struct Workers {
+    threads: Vec<JoinHandle<u32>>,
+    stage: watch::Sender<Stage>,
+}
+
+/// What the sessions of one worker share.
+pub(super) struct Worker {
+    /// Its position, and that of its counter shards.
+    pub(super) id: usize,
+    pub(super) topology: Arc<Topology>,
+    pub(super) log: LogConfig,
+    /// Borrowed within one poll only, never across an await.
+    pub(super) scratch: RefCell<Box<[u8]>>,
+    open: Cell<u32>,
+    emptied: Notify,
+    /// When a shortage was last complained of.
+    complained: Cell<Option<Instant>>,
+}
+
+/// Keeps a session counted as open on its worker while it lives.
+pub(super) struct OpenSession(Rc<Worker>);
+
+impl Worker {
+    pub(super) fn session(self: &Rc<Self>) -> OpenSession {
+        self.open.set(self.open.get() + 1);
+        OpenSession(Rc::clone(self))
+    }
+
+    /// True at most once a second: a shortage that hits every session must not fill the log.
+    pub(super) fn may_complain(&self) -> bool {
+        let now = Instant::now();
+        let last = self.complained.get();
+        let may = last.is_none_or(|last| now.duration_since(last) >= Duration::from_secs(1));
+        if may {
+            self.complained.set(Some(now));
+        }
+        may
+    }
+}
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        let open = self.0.open.get() - 1;
+        self.0.open.set(open);
+        if open == 0 {
+            self.0.emptied.notify_one();
+        }
+    }
+}
+
+impl Workers {
+    /// Starts one thread for each element of `binds`.
+    ///
+    /// # Errors
+    /// When a thread or its event loop cannot be made.
+    pub fn start(
+        topology: &Arc<Topology>,
+        binds: Vec<Vec<Bind>>,
+        log: LogConfig,
+    ) -> io::Result<Self> {
+        let (stage, stages) = watch::channel(Stage::Running);
+        let threads = binds.into_iter().enumerate().map(|(id, binds)| {
+            let (topology, stages) = (Arc::clone(topology), stages.clone());
+            std::thread::Builder::new()
+                .name(format!("worker-{id}"))
+                .spawn(move || run(id, topology, binds, log, stages))
+        });
+        Ok(Self {
+            threads: threads.collect::<io::Result<_>>()?,
+            stage,
+        })
+    }
+
+    /// The switch by which the workers are stopped.
+    pub fn stage(&self) -> watch::Sender<Stage> {
+        self.stage.clone()
+    }
+
+    /// Waits until every worker has ended, which they do when they drain and have no session
+    /// left, or are stopped. Returns how many sessions were cut.
+    pub async fn ended(self) -> u32 {
+        let joined = tokio::task::spawn_blocking(|| {
+            // A worker whose thread panicked has no sessions left to report.
+            self.threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or(0))
+                .sum()
+        });
+        joined.await.unwrap_or(0)
+    }
+}
+
+fn run(
+    id: usize,
+    topology: Arc<Topology>,
+    binds: Vec<Bind>,
+    log: LogConfig,
+    stages: watch::Receiver<Stage>,
+) -> u32 {
+    let worker = Rc::new(Worker {
+        id,
+        topology,
+        log,
+        scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+        open: Cell::new(0),
+        emptied: Notify::new(),
+        complained: Cell::new(None),
+    });
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("Worker {id} could not start its event loop: {error}.");
+            return 0;
+        }
+    };
+    LocalSet::new().block_on(&runtime, serve(worker, binds, stages))
+}
+
+/// Accepts until told to drain, then waits for the sessions. Returns how many were left.
+async fn serve(worker: Rc<Worker>, binds: Vec<Bind>, mut stages: watch::Receiver<Stage>) -> u32 {
+    let accepting: Vec<_> = binds
+        .into_iter()
+        .map(|bind| tokio::task::spawn_local(accept::run(Rc::clone(&worker), bind)))
+        .collect();
+    // An error would mean that the sender is gone, and then so is the process.
+    let _ = stages.wait_for(|stage| *stage >= Stage::Draining).await;
+    for task in accepting {
+        task.abort();
+        let _ = task.await;
+    }
+    while worker.open.get() > 0 {
+        tokio::select! {
+            () = worker.emptied.notified() => {}
+            _ = stages.wait_for(|stage| *stage == Stage::Stopped) => break,
+        }
+    }
+    worker.open.get()
+}

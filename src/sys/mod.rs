@@ -1,0 +1,4 @@
+//! What Backstop asks of the operating system: sockets and limits.
+
+pub mod limits;
+pub mod sockets;

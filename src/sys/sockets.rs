@@ -1,0 +1,97 @@
+//! Listening and connecting sockets with the options that Backstop wants.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Connections that the kernel completes while the proxy is busy; the kernel lowers it to
+/// `net.core.somaxconn`.
+const BACKLOG: i32 = 65_535;
+
+/// Sockets bound to `address`, one for each of `workers`, which do not listen yet.
+///
+/// # Errors
+/// When the address cannot be bound, or somebody listens on it already.
+pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<Socket>> {
+    // With SO_REUSEPORT a second process of the same user could join unnoticed and take a share
+    // of the connections; without it the kernel tells whether somebody listens.
+    stream_socket(address)?.bind(&address.into())?;
+    (0..workers)
+        .map(|_| {
+            let socket = stream_socket(address)?;
+            socket.set_reuse_port(true)?;
+            // Accepted sockets inherit it, which spares one system call per session.
+            socket.set_tcp_nodelay(true)?;
+            socket.bind(&address.into())?;
+            Ok(socket)
+        })
+        .collect()
+}
+
+/// Makes a socket from [`bind`] listen.
+pub fn listen(socket: Socket) -> io::Result<TcpListener> {
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Connects to `address`, for forwarding.
+pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
+}
+
+/// Tells the peer of `stream` that nothing more will be sent to it.
+pub fn finish_sending(stream: &TcpStream) {
+    // It fails only if the connection is gone, which the next read or write will say.
+    let _ = SockRef::from(stream).shutdown(Shutdown::Write);
+}
+
+/// Makes closing `stream` a reset in place of an orderly end.
+pub fn reset_on_close(stream: &TcpStream) {
+    // It can fail only on a socket that is closed already, where it is not needed.
+    let _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+}
+
+fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // "[::]:80" beside "0.0.0.0:80" works whatever the system's default is.
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_somebody_listens_on_is_refused() {
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = holder.local_addr().unwrap();
+        assert_eq!(
+            bind(address, 1).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+    }
+
+    #[test]
+    fn several_workers_share_an_address() {
+        let sockets = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let address = sockets[0].local_addr().unwrap().as_socket().unwrap();
+        let more = bind(address, 3).unwrap();
+        assert_eq!(more.len(), 3);
+        for socket in more {
+            listen(socket).unwrap();
+        }
+    }
+}
