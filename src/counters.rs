@@ -46,6 +46,10 @@ pub struct Shard {
     pub retries: Total,
     /// Further attempts to connect a session that left the failed server for another.
     pub redispatches: Total,
+    /// Connection attempts begun beside one that was slow.
+    pub hedges: Total,
+    /// Those of them that were faster and got the session.
+    pub hedges_won: Total,
     /// Sessions that balancing gave to this backend or server.
     pub balanced: Total,
     /// Sessions that the client broke.

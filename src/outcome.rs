@@ -24,6 +24,10 @@ pub enum Cause {
     Resource,
     /// A bug in the proxy.
     Internal,
+    /// Its server was marked down.
+    MarkedDown,
+    /// It was on a backup when a primary came up.
+    PrimaryUp,
     /// The proxy was stopped before the session ended.
     Killed,
 }
@@ -71,6 +75,8 @@ impl fmt::Display for Outcome {
             Cause::Policy => 'P',
             Cause::Resource => 'R',
             Cause::Internal => 'I',
+            Cause::MarkedDown => 'D',
+            Cause::PrimaryUp => 'U',
             Cause::Killed => 'K',
         };
         let phase = match self.phase {

@@ -14,14 +14,18 @@ use tokio::task::LocalSet;
 
 use crate::admin;
 use crate::config::Config;
-use crate::health::checker;
+use crate::config::policy::InitState;
+use crate::health::checker::{self, First, Known};
 use crate::id::FrontendId;
 use crate::proxy::worker::Bind;
-use crate::proxy::{Stage, Workers};
+use crate::proxy::{Sessions, Stage, Workers};
 use crate::resolver;
 use crate::supervisor::Supervisor;
 use crate::sys::sockets;
 use crate::topology::Topology;
+
+/// How long the first sessions may be kept waiting for the first checks.
+const KNOWN_BEFORE: Duration = Duration::from_secs(1);
 
 /// A proxy that holds its addresses and has not begun to serve.
 #[derive(Debug)]
@@ -132,13 +136,14 @@ impl Process {
     }
 
     async fn start(self) -> io::Result<Workers> {
-        let supervisor = Rc::new(Supervisor::new(Arc::clone(&self.topology)));
+        let (sessions, queues) = Sessions::channel(self.workers);
+        let supervisor = Supervisor::new(Arc::clone(&self.topology), sessions);
         resolver::resolve_all(&self.topology, &supervisor).await;
         tokio::task::spawn_local(resolver::run(
             Arc::clone(&self.topology),
             Rc::clone(&supervisor),
         ));
-        start_checks(&self.topology, &supervisor);
+        start_checks(&self.topology, &supervisor).await;
         tokio::task::spawn_local(tick(Arc::clone(&self.topology)));
         let mut binds: Vec<_> = (0..self.workers).map(|_| Vec::new()).collect();
         for (frontend, address, sockets) in self.frontends {
@@ -162,7 +167,7 @@ impl Process {
                 tokio::task::spawn_local(site);
             }
         }
-        let workers = Workers::start(&self.topology, binds, self.config.log)?;
+        let workers = Workers::start(&self.topology, binds, queues, self.config.log)?;
         tracing::info!(
             "Backstop is ready: {} frontends, {} backends, {} servers, {} worker threads.",
             self.topology.frontends.len(),
@@ -196,27 +201,37 @@ async fn drain(workers: Workers, grace: Duration, stop: impl Future<Output = ()>
     cut
 }
 
-fn start_checks(topology: &Topology, supervisor: &Rc<Supervisor>) {
+/// Starts checking, and waits until every server that is to be known before the first session
+/// was checked once.
+async fn start_checks(topology: &Topology, supervisor: &Rc<Supervisor>) {
     let checked: Vec<_> = topology
         .servers()
-        .filter_map(|server| Some((server, server.config.check.clone()?)))
+        .filter(|server| server.config.check.is_some())
         .collect();
-    let smallest = checked
+    let intervals = checked
         .iter()
-        .map(|(_, check)| check.interval)
+        .filter_map(|server| server.config.check.as_ref());
+    let smallest = intervals
+        .map(|check| check.interval)
         .min()
         .unwrap_or_default();
-    for (index, (server, check)) in checked.iter().enumerate() {
+    let (known, mut all_known) = Known::channel();
+    for (index, server) in checked.iter().enumerate() {
+        let spread = checker::first_delay(index, checked.len(), smallest);
+        let first = match server.config.policy.init_state {
+            InitState::Known => First::AtOnce(known.clone(), spread),
+            _ => First::After(spread),
+        };
         let timeouts = topology.backend(server.id.backend).config.timeout;
-        let delay = checker::first_delay(index, checked.len(), smallest);
-        let supervisor = Rc::clone(supervisor);
-        tokio::task::spawn_local(checker::run(
-            Arc::clone(server),
-            check.clone(),
-            timeouts,
-            delay,
-            move |server, report| supervisor.check_finished(server, report),
-        ));
+        let (server, supervisor) = (Arc::clone(server), Rc::clone(supervisor));
+        tokio::task::spawn_local(checker::run(server, timeouts, first, supervisor));
+    }
+    drop(known);
+    if tokio::time::timeout(KNOWN_BEFORE, all_known.recv())
+        .await
+        .is_err()
+    {
+        tracing::warn!("Not every server could be checked within {KNOWN_BEFORE:?}; starting.");
     }
 }
 

@@ -118,6 +118,7 @@ pub fn servers_in_use(backend: &Backend) -> String {
             let name = position.map_or("", |&p| &backend.server(p).config.name);
             format!("{}backup {name} takes all", without_primary(primaries))
         }
+        Mode::Tier(tier) => format!("tier {tier}, {} servers", set.nbsrv()),
         Mode::Nothing => "no server is usable, sessions are refused".into(),
     }
 }

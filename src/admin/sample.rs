@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::acl::{Comparison, Condition, Sample};
+use crate::config::policy::{FailoverPolicy, ServerPolicy};
 use crate::config::{
     BackendConfig, Balance, CheckConfig, ClientTimeouts, Config, FrontendConfig, LogConfig,
     LogFormat, LogLevel, RuleConfig, ServerAddress, ServerConfig, ServerTimeouts, SessionLog,
@@ -22,6 +23,9 @@ pub(crate) fn server(name: &str, port: u16, backup: bool) -> ServerConfig {
             port,
         },
         backup,
+        tier: 0,
+        zone: None,
+        policy: ServerPolicy::default(),
         weight: 1,
         check: Some(CheckConfig::default()),
     }
@@ -34,6 +38,7 @@ pub(crate) fn backend(name: &str, allbackups: bool, servers: Vec<ServerConfig>) 
         allbackups,
         retries: 3,
         timeout: ServerTimeouts::default(),
+        failover: FailoverPolicy::default(),
         servers,
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn serve(config: Config) -> ExitCode {
         Ok(signals) => signals.next().await,
         Err(error) => {
             tracing::error!("Stop signals cannot be caught: {error}.");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     match process.run(stop) {

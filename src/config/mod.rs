@@ -8,6 +8,7 @@
 
 mod fields;
 mod hints;
+pub mod policy;
 mod raw;
 pub mod report;
 mod syntax;
@@ -20,6 +21,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use self::policy::{FailoverPolicy, ServerPolicy};
 use self::report::{Problem, Report, Span};
 
 use crate::acl::Condition;
@@ -241,6 +243,8 @@ pub struct BackendConfig {
     pub retries: u32,
     /// Timeouts of the server's side.
     pub timeout: ServerTimeouts,
+    /// How it goes over to other servers and back.
+    pub failover: FailoverPolicy,
     /// In declaration order; never empty.
     pub servers: Vec<ServerConfig>,
 }
@@ -261,10 +265,16 @@ pub struct ServerConfig {
     pub address: ServerAddress,
     /// Used only when no primary is usable.
     pub backup: bool,
+    /// Used only when the lower tiers lack servers; 0 unless set.
+    pub tier: u32,
+    /// Where it runs, such as an availability zone.
+    pub zone: Option<String>,
     /// Share of sessions among the servers in use, 0 to 256; 0 gets none.
     pub weight: u16,
     /// Its health check, if it has one.
     pub check: Option<CheckConfig>,
+    /// What its failures and recoveries lead to.
+    pub policy: ServerPolicy,
 }
 
 /// A server's host and port as configured.

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::topology::Backend;
-use crate::topology::status::CheckReport;
+use crate::topology::status::{CheckReport, HoldReason};
 use crate::topology::usable::{Mode, UsableSet};
 
 /// A state change worth telling.
@@ -15,6 +15,13 @@ pub enum Event {
     ServerDown(ServerChange),
     /// A server serves again.
     ServerUp(ServerChange),
+    /// A server's probation is over.
+    ServerReleased {
+        /// `backend/server`.
+        server: String,
+        /// Why it was on probation.
+        held: HoldReason,
+    },
     /// A backend lost its last usable server.
     BackendDown {
         /// Its name.
@@ -46,6 +53,10 @@ pub struct ServerChange {
 pub enum Reason {
     /// What a check found.
     Check(CheckReport),
+    /// Sessions could not connect.
+    Errors,
+    /// Sessions were accepted and not answered.
+    Silence,
     /// Whether its name resolves.
     Name {
         /// The name.
@@ -91,6 +102,8 @@ impl fmt::Display for Reason {
                 }
                 write!(f, ", check duration: {}ms", report.duration.as_millis())
             }
+            Self::Errors => f.write_str("too many sessions could not connect"),
+            Self::Silence => f.write_str("it accepts sessions but does not answer them"),
             Self::Name {
                 host,
                 resolves: true,
@@ -134,6 +147,12 @@ impl fmt::Display for Event {
                     ""
                 },
             ),
+            Self::ServerReleased { server, held } => {
+                write!(
+                    f,
+                    "Server {server} is used again; it was kept back because {held}."
+                )
+            }
             Self::BackendDown { backend } => {
                 write!(f, "backend {backend} has no server available!")
             }
@@ -146,7 +165,7 @@ impl Event {
     pub fn log(&self) {
         match self {
             Self::ServerDown(_) => tracing::warn!("{self}"),
-            Self::ServerUp(_) => tracing::info!("{self}"),
+            Self::ServerUp(_) | Self::ServerReleased { .. } => tracing::info!("{self}"),
             Self::BackendDown { .. } => tracing::error!("{self}"),
         }
     }

@@ -1,33 +1,116 @@
 //! The loop that checks one server.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, sleep_until};
 
 use super::tcp;
 use crate::config::{CheckConfig, ServerTimeouts};
+use crate::supervisor::Supervisor;
 use crate::topology::Server;
 use crate::topology::status::{CheckReport, CheckStatus};
 
-/// Checks `server` for ever, the first time after `delay`. `report` takes each result and
-/// returns how long to wait, from the beginning of one check to that of the next.
+/// Checks in flight before the first sessions; each holds a descriptor.
+const FIRST_AT_ONCE: usize = 512;
+
+/// When a server is checked for the first time.
+#[derive(Debug)]
+pub enum First {
+    /// Before the first session; the second check comes after this long.
+    AtOnce(Known, Duration),
+    /// After this long.
+    After(Duration),
+}
+
+/// A check's part in keeping the start waiting: until every clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Known {
+    places: Arc<Semaphore>,
+    _pending: mpsc::Sender<()>,
+}
+
+impl Known {
+    /// One to clone for each check, and the receiver that ends when all clones are gone.
+    pub fn channel() -> (Self, mpsc::Receiver<()>) {
+        let (pending, all_known) = mpsc::channel(1);
+        (
+            Self {
+                places: Arc::new(Semaphore::new(FIRST_AT_ONCE)),
+                _pending: pending,
+            },
+            all_known,
+        )
+    }
+}
+
+/// Checks `server` for ever.
 pub async fn run(
     server: Arc<Server>,
-    check: CheckConfig,
     timeouts: ServerTimeouts,
-    delay: Duration,
-    report: impl Fn(&Server, CheckReport) -> Duration,
+    first: First,
+    supervisor: Rc<Supervisor>,
 ) {
+    let Some(check) = server.config.check.clone() else {
+        return;
+    };
     let limit = time_limit(&check, &timeouts);
-    sleep(delay).await;
-    loop {
-        let began = tokio::time::Instant::now();
-        let result = check_once(&server, &check, limit).await;
-        let interval = report(&server, result);
-        sleep_until(began + interval).await;
+    match first {
+        First::After(delay) => sleep(delay).await,
+        First::AtOnce(known, delay) => {
+            let place = known.places.acquire().await;
+            let report = check_once(&server, &check, limit).await;
+            supervisor.check_finished(&server, report);
+            drop(place);
+            drop(known);
+            wait(
+                &server,
+                Instant::now(),
+                delay.max(spacing(&check)),
+                &supervisor,
+            )
+            .await;
+        }
     }
+    loop {
+        let began = Instant::now();
+        let report = check_once(&server, &check, limit).await;
+        let interval = supervisor.check_finished(&server, report);
+        wait(&server, began, interval, &supervisor).await;
+    }
+}
+
+/// Waits until `interval` after `began`, or until traffic asks for a check.
+async fn wait(
+    server: &Arc<Server>,
+    began: Instant,
+    interval: Duration,
+    supervisor: &Rc<Supervisor>,
+) {
+    let mut due = began + interval;
+    loop {
+        tokio::select! {
+            () = sleep_until(due.into()) => return,
+            () = server.check_asked_for() => {}
+        }
+        let check = server.config.check.as_ref();
+        let soonest = check.map_or(interval, spacing);
+        match server
+            .take_observed()
+            .and_then(|seen| supervisor.observed(server, seen))
+        {
+            Some(interval) => due = due.min(Instant::now() + interval),
+            None => due = due.min(began + soonest),
+        }
+    }
+}
+
+/// The least time between two checks, however loudly traffic asks.
+fn spacing(check: &CheckConfig) -> Duration {
+    (check.interval / 20).clamp(Duration::from_millis(10), Duration::from_millis(100))
 }
 
 /// When each of `count` servers gets its first check: spread over the smallest interval, so

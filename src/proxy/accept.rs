@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use super::account::Account;
 use super::session;
 use super::worker::{Bind, Worker};
 
@@ -27,10 +28,12 @@ pub(super) async fn run(worker: Rc<Worker>, bind: Bind) {
                 if std::mem::take(&mut starved) {
                     tracing::info!("Accepting on {} again.", bind.address);
                 }
-                let frontend = Arc::clone(&frontend);
+                let account = Account::open(&worker, Arc::clone(&frontend), address);
+                let key = account.key();
                 let session =
-                    session::run(Rc::clone(&worker), frontend, client, address, bind.address);
-                tokio::task::spawn_local(session);
+                    session::run(Rc::clone(&worker), account, client, address, bind.address);
+                let task = tokio::task::spawn_local(session);
+                worker.sessions.set_task(key, task.abort_handle());
             }
             Err(error) if is_starvation(&error) => {
                 if !std::mem::replace(&mut starved, true) {

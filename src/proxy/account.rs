@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::registry::Key;
 use super::worker::Worker;
 use crate::config::{LogFormat, SessionLog};
 use crate::counters::{Counters, Shard};
@@ -21,6 +22,7 @@ use crate::topology::{Backend, Frontend, Server};
 /// One session's account.
 pub(super) struct Account {
     worker: Rc<Worker>,
+    key: Key,
     client: SocketAddr,
     frontend: Arc<Frontend>,
     backend: Option<Arc<Backend>>,
@@ -42,6 +44,7 @@ impl Account {
     pub(super) fn open(worker: &Rc<Worker>, frontend: Arc<Frontend>, client: SocketAddr) -> Self {
         let account = Self {
             worker: Rc::clone(worker),
+            key: worker.sessions.enter(),
             client,
             frontend,
             backend: None,
@@ -56,6 +59,11 @@ impl Account {
         };
         account.frontend.counters.enter(worker.id, account.now());
         account
+    }
+
+    /// The session's place in its worker's registry.
+    pub(super) fn key(&self) -> Key {
+        self.key
     }
 
     pub(super) fn frontend(&self) -> &Arc<Frontend> {
@@ -90,11 +98,30 @@ impl Account {
         self.server = Some(Arc::clone(server));
     }
 
+    /// Counts an attempt to connect to `server` beside a slow one.
+    pub(super) fn hedge(&mut self, server: &Arc<Server>) {
+        self.shard(&server.counters).balanced.add(1);
+        let backend = self.backend.iter().map(|backend| &backend.counters);
+        backend
+            .chain([&server.counters])
+            .for_each(|c| self.shard(c).hedges.add(1));
+    }
+
+    /// Gives the session to `server`, which was faster than the server tried first.
+    pub(super) fn hedge_won(&mut self, server: &Arc<Server>) {
+        let backend = self.backend.iter().map(|backend| &backend.counters);
+        backend
+            .chain([&server.counters])
+            .for_each(|c| self.shard(c).hedges_won.add(1));
+        self.server = Some(Arc::clone(server));
+    }
+
     /// Counts the session on the server that was tried last.
     pub(super) fn connected(&mut self) {
         self.connect_time = Some(self.accepted.elapsed());
         if let Some(server) = &self.server {
             server.counters.enter(self.worker.id, self.now());
+            self.worker.sessions.set_server(self.key, server);
         }
     }
 
@@ -206,18 +233,15 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
+        let ended = self.worker.sessions.leave(self.key);
         let outcome = self.outcome.unwrap_or_else(|| {
             let phase = match (&self.backend, self.connect_time) {
                 (None, _) => Phase::Request,
                 (Some(_), None) => Phase::Connect,
                 (Some(_), Some(_)) => Phase::Data,
             };
-            let cause = if std::thread::panicking() {
-                Cause::Internal
-            } else {
-                Cause::Killed
-            };
-            Outcome::new(cause, phase)
+            let panicked = std::thread::panicking().then_some(Cause::Internal);
+            Outcome::new(panicked.or(ended).unwrap_or(Cause::Killed), phase)
         });
         self.count(outcome);
         // In HAProxy a session's line does not count it on its backend and server any more, but

@@ -1,18 +1,24 @@
-//! Which server a session gets, and the next one when that fails.
+//! Which server a session gets, and the next one when that fails or is slow.
 //!
 //! `HAProxy` waits and tries the same server again unless told otherwise, and reaches a backup only
 //! when checks have noticed. Here another usable server is tried at once, then a backup; the
-//! same server is tried again, after a wait, only when nothing else is left.
+//! same server is tried again, after a wait, only when nothing else is left. A server that takes
+//! unusually long gets a rival: the first that is connected wins, and the others are closed.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
 
 use super::accept::is_starvation;
 use super::account::Account;
+use crate::config::policy::Hedge;
 use crate::outcome::{Cause, Outcome, Phase};
 use crate::sys::sockets;
 use crate::topology::{Backend, Server};
@@ -21,6 +27,7 @@ use crate::topology::{Backend, Server};
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Why an attempt failed.
+#[derive(Debug)]
 enum Failure {
     /// The server refused or could not be reached.
     Refused(io::Error),
@@ -28,8 +35,27 @@ enum Failure {
     TimedOut,
     /// The proxy itself had no descriptor or port for it; no server is to blame.
     Starved(io::Error),
-    /// The client is gone.
-    ClientGone,
+}
+
+/// The outcome of one attempt.
+type Dialled = Result<TcpStream, Failure>;
+
+/// An attempt that runs beside the first one.
+struct Rival<'a> {
+    server: Arc<Server>,
+    dialling: Pin<Box<dyn Future<Output = Dialled> + 'a>>,
+}
+
+/// The search for a server for one session.
+struct Search<'a> {
+    backend: &'a Backend,
+    account: &'a mut Account,
+    /// Positions of the servers with a failed or running attempt.
+    tried: Vec<u32>,
+    /// Attempts begun.
+    attempts: u32,
+    /// Why the last one failed.
+    failure: Option<Failure>,
 }
 
 /// Connects to a server of `backend` for `client`.
@@ -38,86 +64,211 @@ pub(super) async fn connect(
     account: &mut Account,
     client: &TcpStream,
 ) -> Result<TcpStream, Outcome> {
-    let mut failure = None;
-    let mut tried = Vec::new();
-    for attempt in 0..=backend.config.retries {
-        let last = attempt > 0 && attempt == backend.config.retries;
-        let Some(server) = choose(backend, &mut tried, last).await else {
-            break;
-        };
-        account.assign(&server);
-        let Some(address) = server.address() else {
-            break;
-        };
-        match dial(address, backend.config.timeout.connect, client).await {
-            Ok(stream) => {
-                account.connected();
-                return Ok(stream);
+    let mut search = Search {
+        backend,
+        account,
+        tried: Vec::new(),
+        attempts: 0,
+        failure: None,
+    };
+    let found = tokio::select! {
+        biased;
+        found = search.run() => found.ok_or(None),
+        // Only a reset: a client that has sent its request and closed that side still waits.
+        _ = client.ready(Interest::ERROR) => Err(Some(Cause::ClientAbort)),
+    };
+    let failure = search.failure.take();
+    match found {
+        Ok(stream) => {
+            account.connected();
+            Ok(stream)
+        }
+        Err(cause) => {
+            account.connect_failed();
+            Err(Outcome::new(
+                cause.unwrap_or_else(|| blame(failure.as_ref())),
+                Phase::Connect,
+            ))
+        }
+    }
+}
+
+fn blame(failure: Option<&Failure>) -> Cause {
+    match failure {
+        Some(Failure::TimedOut) => Cause::ServerTimeout,
+        Some(Failure::Starved(_)) => Cause::Resource,
+        Some(Failure::Refused(_)) | None => Cause::ServerAbort,
+    }
+}
+
+impl Search<'_> {
+    async fn run(&mut self) -> Option<TcpStream> {
+        while let Some(server) = self.next_server().await {
+            self.account.assign(&server);
+            if let Some(stream) = self.attempt(&server).await {
+                return Some(stream);
             }
-            Err(error @ (Failure::Refused(_) | Failure::TimedOut)) => {
-                explain(account, &server, &error);
-                tried.push(server.id.position);
-                failure = Some(error);
+            if matches!(self.failure, Some(Failure::Starved(_))) {
+                return None;
             }
-            Err(error) => {
-                explain(account, &server, &error);
-                failure = Some(error);
-                break;
+        }
+        None
+    }
+
+    /// One attempt and, while it is slow, its rivals.
+    async fn attempt(&mut self, server: &Arc<Server>) -> Option<TcpStream> {
+        let limit = self.backend.config.timeout.connect;
+        let mut first = pin!(dial(server, limit));
+        let Some(patience) = self.patience(server) else {
+            let dialled = first.await;
+            return self.finished(server, dialled);
+        };
+        tokio::select! {
+            biased;
+            dialled = first.as_mut() => self.finished(server, dialled),
+            () = sleep(patience) => self.race(server, first).await,
+        }
+    }
+
+    /// Adds a rival whenever the youngest attempt is slow or one has failed, until one is
+    /// connected or all have failed.
+    async fn race(
+        &mut self,
+        first_server: &Arc<Server>,
+        mut first: Pin<&mut impl Future<Output = Dialled>>,
+    ) -> Option<TcpStream> {
+        let limit = self.backend.config.timeout.connect;
+        let mut first_runs = true;
+        let mut rivals: Vec<Rival<'_>> = Vec::new();
+        first_server.ask_for_check();
+        loop {
+            let joining = self.fresh_server();
+            let patience = joining.as_ref().and_then(|rival| self.patience(rival));
+            if let Some(server) = joining {
+                self.account.hedge(&server);
+                let own = Arc::clone(&server);
+                let dialling = Box::pin(async move { dial(&own, limit).await });
+                rivals.push(Rival { server, dialling });
+            }
+            if !first_runs && rivals.is_empty() {
+                return None;
+            }
+            let finished = poll_fn(|cx| {
+                if first_runs && let Poll::Ready(dialled) = first.as_mut().poll(cx) {
+                    return Poll::Ready((None, dialled));
+                }
+                for (index, rival) in rivals.iter_mut().enumerate() {
+                    if let Poll::Ready(dialled) = rival.dialling.as_mut().poll(cx) {
+                        return Poll::Ready((Some(index), dialled));
+                    }
+                }
+                Poll::Pending
+            });
+            let (index, dialled) = match patience {
+                None => finished.await,
+                Some(patience) => match timeout(patience, finished).await {
+                    Ok(finished) => finished,
+                    Err(_) => continue,
+                },
+            };
+            let server = match index {
+                None => {
+                    first_runs = false;
+                    Arc::clone(first_server)
+                }
+                Some(index) => rivals.swap_remove(index).server,
+            };
+            if let Some(stream) = self.finished(&server, dialled) {
+                if index.is_some() {
+                    self.account.hedge_won(&server);
+                }
+                return Some(stream);
             }
         }
     }
-    account.connect_failed();
-    let cause = match failure {
-        Some(Failure::TimedOut) => Cause::ServerTimeout,
-        Some(Failure::Starved(_)) => Cause::Resource,
-        Some(Failure::ClientGone) => Cause::ClientAbort,
-        Some(Failure::Refused(_)) | None => Cause::ServerAbort,
-    };
-    Err(Outcome::new(cause, Phase::Connect))
+
+    /// Takes note of how an attempt ended.
+    fn finished(&mut self, server: &Server, dialled: Dialled) -> Option<TcpStream> {
+        match dialled {
+            Ok(stream) => {
+                server.connect_succeeded();
+                Some(stream)
+            }
+            Err(failure) => {
+                explain(self.account, server, &failure);
+                if !matches!(failure, Failure::Starved(_)) {
+                    server.connect_failed();
+                }
+                self.failure = Some(failure);
+                None
+            }
+        }
+    }
+
+    /// The server for the next attempt, after a wait if every usable one has failed.
+    async fn next_server(&mut self) -> Option<Arc<Server>> {
+        if self.attempts > self.backend.config.retries {
+            return None;
+        }
+        if let Some(server) = self.fresh_server() {
+            return Some(server);
+        }
+        if self.tried.is_empty() {
+            return None;
+        }
+        let limit = self.backend.config.timeout.connect.unwrap_or(LONGEST_WAIT);
+        sleep(limit.min(LONGEST_WAIT)).await;
+        self.tried.clear();
+        self.fresh_server()
+    }
+
+    /// A usable server that this session has not tried.
+    fn fresh_server(&mut self) -> Option<Arc<Server>> {
+        let retries = self.backend.config.retries;
+        if self.attempts > retries {
+            return None;
+        }
+        let usable = self.backend.usable();
+        let position = if self.tried.is_empty() {
+            usable.first()
+        } else {
+            usable.next(&self.tried, self.attempts == retries)
+        }?;
+        self.attempts += 1;
+        self.tried.push(position);
+        Some(Arc::clone(self.backend.server(position)))
+    }
+
+    /// How long to wait for `server` before it gets a rival; `None` is for ever.
+    fn patience(&self, server: &Server) -> Option<Duration> {
+        match self.backend.config.failover.hedge {
+            Hedge::Off => None,
+            Hedge::Auto => Some(server.latency.slow_after()),
+            Hedge::After(delay) => Some(delay),
+        }
+    }
 }
 
-/// The server for the next attempt, after a wait if every usable one has failed.
-async fn choose(backend: &Backend, tried: &mut Vec<u32>, last: bool) -> Option<Arc<Server>> {
-    let usable = || backend.usable();
-    let position = if tried.is_empty() {
-        usable().first()
-    } else {
-        usable().next(tried, last)
+async fn dial(server: &Server, limit: Option<Duration>) -> Dialled {
+    let Some(address) = server.address() else {
+        return Err(Failure::Refused(io::ErrorKind::HostUnreachable.into()));
     };
-    let position = match position {
-        Some(position) => position,
-        None if tried.is_empty() => return None,
-        None => {
-            let limit = backend.config.timeout.connect.unwrap_or(LONGEST_WAIT);
-            tokio::time::sleep(limit.min(LONGEST_WAIT)).await;
-            tried.clear();
-            usable().first()?
-        }
-    };
-    Some(Arc::clone(backend.server(position)))
-}
-
-async fn dial(
-    address: std::net::SocketAddr,
-    timeout: Option<Duration>,
-    client: &TcpStream,
-) -> Result<TcpStream, Failure> {
-    let connecting = async {
-        match timeout {
-            Some(limit) => tokio::time::timeout(limit, sockets::connect(address)).await,
-            None => Ok(sockets::connect(address).await),
-        }
-    };
-    tokio::select! {
-        biased;
-        connected = connecting => match connected {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) if is_local(&error) => Err(Failure::Starved(error)),
-            Ok(Err(error)) => Err(Failure::Refused(error)),
-            Err(_) => Err(Failure::TimedOut),
+    let began = Instant::now();
+    let connecting = sockets::connect(address);
+    let connected = match limit {
+        Some(limit) => match timeout(limit, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => return Err(Failure::TimedOut),
         },
-        // Only a reset: a client that has sent its request and closed that side still waits.
-        _ = client.ready(Interest::ERROR) => Err(Failure::ClientGone),
+        None => connecting.await,
+    };
+    match connected {
+        Ok(stream) => {
+            server.latency.record(began.elapsed());
+            Ok(stream)
+        }
+        Err(error) if is_local(&error) => Err(Failure::Starved(error)),
+        Err(error) => Err(Failure::Refused(error)),
     }
 }
 
@@ -131,7 +282,6 @@ fn explain(account: &Account, server: &Server, failure: &Failure) {
     match failure {
         Failure::Refused(error) => tracing::debug!("Server {path} was not connected to: {error}."),
         Failure::TimedOut => tracing::debug!("Server {path} was not connected to in time."),
-        Failure::ClientGone => tracing::debug!("The client left while {path} was connected to."),
         Failure::Starved(error) if account.may_complain() => {
             let what = match error.kind() {
                 io::ErrorKind::AddrNotAvailable => "no local port is left",

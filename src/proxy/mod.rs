@@ -2,6 +2,7 @@
 //!
 //! - [`worker`]: the threads that sessions live on; a session never leaves its worker.
 //! - [`accept`]: the accept loop, which survives running out of descriptors.
+//! - [`registry`]: the open sessions of a worker, so that they can be ended from outside.
 //! - [`session`]: one session from start to end.
 //! - [`route`]: which backend. [`connect`]: which server, and the next one when it fails.
 //! - [`forward`]: bytes both ways.
@@ -11,8 +12,9 @@ mod accept;
 mod account;
 mod connect;
 mod forward;
+pub mod registry;
 mod route;
 mod session;
 pub mod worker;
 
-pub use self::worker::{Stage, Workers};
+pub use self::worker::{Sessions, Stage, Workers};

@@ -12,21 +12,17 @@ use super::forward;
 use super::route;
 use super::worker::Worker;
 use crate::outcome::{Cause, Outcome, Phase};
-use crate::topology::Frontend;
 
 /// Serves `client`, which connected to `local`, to the end.
 pub(super) async fn run(
     worker: Rc<Worker>,
-    frontend: Arc<Frontend>,
+    mut account: Account,
     client: TcpStream,
     address: SocketAddr,
     local: SocketAddr,
 ) {
-    let open = worker.session();
-    let mut account = Account::open(&worker, frontend, address);
     let outcome = serve(&worker, &mut account, client, address, local).await;
     account.end(outcome);
-    drop(open);
 }
 
 async fn serve(

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use super::accept;
+use super::registry::{Registry, Shutdown};
 use crate::config::LogConfig;
 use crate::id::FrontendId;
 use crate::topology::Topology;
@@ -44,6 +45,35 @@ pub struct Bind {
     pub listener: TcpListener,
 }
 
+/// The way to end sessions from outside their workers.
+#[derive(Debug, Clone)]
+pub struct Sessions(Arc<[mpsc::UnboundedSender<Shutdown>]>);
+
+/// The workers' ends of a [`Sessions`], one each.
+pub type ShutdownQueues = Vec<mpsc::UnboundedReceiver<Shutdown>>;
+
+impl Sessions {
+    /// The way to the sessions of this many workers.
+    pub fn channel(workers: usize) -> (Self, ShutdownQueues) {
+        let (senders, queues): (Vec<_>, _) =
+            (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
+        (Self(senders.into()), queues)
+    }
+
+    /// Ends sessions on every worker; the limit is each worker's own.
+    pub fn shut_down(&self, shutdown: Shutdown) {
+        for worker in &*self.0 {
+            // A worker that is gone has no sessions.
+            let _ = worker.send(shutdown);
+        }
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// The running worker threads.
 #[derive(Debug)]
 pub struct Workers {
@@ -59,21 +89,12 @@ pub(super) struct Worker {
     pub(super) log: LogConfig,
     /// Borrowed within one poll only, never across an await.
     pub(super) scratch: RefCell<Box<[u8]>>,
-    open: Cell<u32>,
-    emptied: Notify,
+    pub(super) sessions: Registry,
     /// When a shortage was last complained of.
     complained: Cell<Option<Instant>>,
 }
 
-/// Keeps a session counted as open on its worker while it lives.
-pub(super) struct OpenSession(Rc<Worker>);
-
 impl Worker {
-    pub(super) fn session(self: &Rc<Self>) -> OpenSession {
-        self.open.set(self.open.get() + 1);
-        OpenSession(Rc::clone(self))
-    }
-
     /// True at most once a second: a shortage that hits every session must not fill the log.
     pub(super) fn may_complain(&self) -> bool {
         let now = Instant::now();
@@ -86,33 +107,28 @@ impl Worker {
     }
 }
 
-impl Drop for OpenSession {
-    fn drop(&mut self) {
-        let open = self.0.open.get() - 1;
-        self.0.open.set(open);
-        if open == 0 {
-            self.0.emptied.notify_one();
-        }
-    }
-}
-
 impl Workers {
-    /// Starts one thread for each element of `binds`.
+    /// Starts one thread for each element of `binds`, each with one of `queues`.
     ///
     /// # Errors
     /// When a thread or its event loop cannot be made.
     pub fn start(
         topology: &Arc<Topology>,
         binds: Vec<Vec<Bind>>,
+        queues: ShutdownQueues,
         log: LogConfig,
     ) -> io::Result<Self> {
         let (stage, stages) = watch::channel(Stage::Running);
-        let threads = binds.into_iter().enumerate().map(|(id, binds)| {
-            let (topology, stages) = (Arc::clone(topology), stages.clone());
-            std::thread::Builder::new()
-                .name(format!("worker-{id}"))
-                .spawn(move || run(id, topology, binds, log, stages))
-        });
+        let threads = binds
+            .into_iter()
+            .zip(queues)
+            .enumerate()
+            .map(|(id, (binds, queue))| {
+                let (topology, stages) = (Arc::clone(topology), stages.clone());
+                std::thread::Builder::new()
+                    .name(format!("worker-{id}"))
+                    .spawn(move || run(id, topology, binds, queue, log, stages))
+            });
         Ok(Self {
             threads: threads.collect::<io::Result<_>>()?,
             stage,
@@ -142,6 +158,7 @@ fn run(
     id: usize,
     topology: Arc<Topology>,
     binds: Vec<Bind>,
+    queue: mpsc::UnboundedReceiver<Shutdown>,
     log: LogConfig,
     stages: watch::Receiver<Stage>,
 ) -> u32 {
@@ -150,8 +167,7 @@ fn run(
         topology,
         log,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
-        open: Cell::new(0),
-        emptied: Notify::new(),
+        sessions: Registry::default(),
         complained: Cell::new(None),
     });
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -164,11 +180,17 @@ fn run(
             return 0;
         }
     };
-    LocalSet::new().block_on(&runtime, serve(worker, binds, stages))
+    LocalSet::new().block_on(&runtime, serve(worker, binds, stages, queue))
 }
 
 /// Accepts until told to drain, then waits for the sessions. Returns how many were left.
-async fn serve(worker: Rc<Worker>, binds: Vec<Bind>, mut stages: watch::Receiver<Stage>) -> u32 {
+async fn serve(
+    worker: Rc<Worker>,
+    binds: Vec<Bind>,
+    mut stages: watch::Receiver<Stage>,
+    shutdowns: mpsc::UnboundedReceiver<Shutdown>,
+) -> u32 {
+    tokio::task::spawn_local(shut_down(Rc::clone(&worker), shutdowns));
     let accepting: Vec<_> = binds
         .into_iter()
         .map(|bind| tokio::task::spawn_local(accept::run(Rc::clone(&worker), bind)))
@@ -179,11 +201,15 @@ async fn serve(worker: Rc<Worker>, binds: Vec<Bind>, mut stages: watch::Receiver
         task.abort();
         let _ = task.await;
     }
-    while worker.open.get() > 0 {
-        tokio::select! {
-            () = worker.emptied.notified() => {}
-            _ = stages.wait_for(|stage| *stage == Stage::Stopped) => break,
-        }
+    tokio::select! {
+        () = worker.sessions.emptied() => {}
+        _ = stages.wait_for(|stage| *stage == Stage::Stopped) => {}
     }
-    worker.open.get()
+    worker.sessions.len() as u32
+}
+
+async fn shut_down(worker: Rc<Worker>, mut shutdowns: mpsc::UnboundedReceiver<Shutdown>) {
+    while let Some(shutdown) = shutdowns.recv().await {
+        worker.sessions.shut_down(shutdown);
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 
 use super::server::Server;
-use super::usable::{Candidate, UsableSet};
+use super::usable::{Candidate, Policy, UsableSet};
 use crate::config::BackendConfig;
 use crate::counters::Counters;
 use crate::id::BackendId;
@@ -23,6 +23,7 @@ pub struct Backend {
     pub servers: Vec<Arc<Server>>,
     /// What it counted.
     pub counters: Counters,
+    policy: Policy,
     usable: ArcSwap<UsableSet>,
     /// Written by the supervisor only, with `usable`.
     history: Mutex<History>,
@@ -48,12 +49,22 @@ impl Backend {
         workers: usize,
         now: Instant,
     ) -> Self {
-        let usable = UsableSet::compute(&candidates(&servers), config.allbackups, None);
+        let policy = Policy {
+            min_up: config.failover.min_up.clone(),
+            zone_min_up: config
+                .failover
+                .prefer_zone
+                .as_ref()
+                .map_or(0, |preferred| preferred.min_up),
+            allbackups: config.allbackups,
+        };
+        let usable = UsableSet::compute(&candidates(&config, &servers, now), &policy, None);
         Self {
             id,
             config,
             servers,
             counters: Counters::new(workers),
+            policy,
             usable: ArcSwap::from_pointee(usable),
             history: Mutex::new(History {
                 since: now,
@@ -77,8 +88,8 @@ impl Backend {
     pub fn recompute(&self, now: Instant) {
         let previous = self.usable.load_full();
         let set = UsableSet::compute(
-            &candidates(&self.servers),
-            self.config.allbackups,
+            &candidates(&self.config, &self.servers, now),
+            &self.policy,
             Some(&previous),
         );
         let (had, has) = (previous.nbsrv() > 0, set.nbsrv() > 0);
@@ -107,6 +118,14 @@ impl Backend {
     }
 }
 
-fn candidates(servers: &[Arc<Server>]) -> Vec<Candidate> {
-    servers.iter().map(|server| server.candidate()).collect()
+fn candidates(config: &BackendConfig, servers: &[Arc<Server>], now: Instant) -> Vec<Candidate> {
+    let zone = config
+        .failover
+        .prefer_zone
+        .as_ref()
+        .map(|preferred| preferred.zone.as_str());
+    servers
+        .iter()
+        .map(|server| server.candidate(zone, now))
+        .collect()
 }

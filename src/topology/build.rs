@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::status::{CheckHealth, ServerStatus};
 use super::{Backend, Frontend, Server, Topology};
+use crate::config::policy::InitState;
 use crate::config::{BackendConfig, CheckConfig, Config, ServerConfig};
 use crate::counters::Counters;
 use crate::id::{BackendId, FrontendId, ServerId};
@@ -33,12 +34,13 @@ impl Topology {
 }
 
 fn build_backend(id: BackendId, config: &BackendConfig, workers: usize, now: Instant) -> Backend {
-    let servers = config.servers.iter().zip(0..).map(|(server, position)| {
+    let servers = config.servers.iter().zip(tiers(config)).zip(0..);
+    let servers = servers.map(|((server, tier), position)| {
         let id = ServerId {
             backend: id,
             position,
         };
-        Arc::new(build_server(id, &config.name, server, workers, now))
+        Arc::new(build_server(id, &config.name, server, tier, workers, now))
     });
     Backend::new(id, config.clone(), servers.collect(), workers, now)
 }
@@ -47,17 +49,47 @@ fn build_server(
     id: ServerId,
     backend: &str,
     config: &ServerConfig,
+    tier: u32,
     workers: usize,
     now: Instant,
 ) -> Server {
-    let status = ServerStatus::new(config.check.as_ref().map(initial_health), now);
-    Server::new(id, backend, config.clone(), status, workers)
+    let health = config
+        .check
+        .as_ref()
+        .map(|check| initial_health(check, config.policy.init_state));
+    let status = ServerStatus::new(health, now);
+    Server::new(id, backend, config.clone(), tier, status, workers)
 }
 
-/// Up, but so that one failed check is enough to go down (configuration.txt, "init-state up").
-fn initial_health(check: &CheckConfig) -> CheckHealth {
+/// The tier of each server: the configured one; backups come after all of those, together or
+/// one after another.
+fn tiers(config: &BackendConfig) -> impl Iterator<Item = u32> {
+    let primaries = config.servers.iter().filter(|server| !server.backup);
+    let mut last = primaries.map(|server| server.tier).max().unwrap_or(0);
+    let after_primaries = last + 1;
+    config.servers.iter().map(move |server| {
+        if !server.backup {
+            return server.tier;
+        }
+        last += 1;
+        if config.allbackups {
+            after_primaries
+        } else {
+            last
+        }
+    })
+}
+
+/// The counter of a check that has not been made yet (configuration.txt, "init-state").
+fn initial_health(check: &CheckConfig, state: InitState) -> CheckHealth {
+    let health = match state {
+        InitState::FullyUp => check.rise + check.fall - 1,
+        InitState::Known | InitState::Up => check.rise,
+        InitState::Down => check.rise - 1,
+        InitState::FullyDown => 0,
+    };
     CheckHealth {
-        health: check.rise,
+        health,
         rise: check.rise,
         fall: check.fall,
     }

@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod build;
 pub mod frontend;
+pub mod latency;
 pub mod server;
 pub mod status;
 pub mod usable;

@@ -1,16 +1,22 @@
 //! A server: what is configured, what is known of it, and what it counted.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
 
+use super::latency::Latency;
 use super::status::{ServerStatus, State};
 use super::usable::Candidate;
 use crate::config::ServerConfig;
 use crate::counters::Counters;
 use crate::id::ServerId;
+
+/// Steps of one unit of weight, for shares that grow (configuration.txt, "slowstart").
+const WEIGHT_SCALE: u16 = 16;
 
 /// One server of a backend.
 #[derive(Debug)]
@@ -21,8 +27,20 @@ pub struct Server {
     pub path: String,
     /// What the configuration says.
     pub config: ServerConfig,
+    /// Its tier (see [`super::usable`]).
+    pub tier: u32,
     /// What it counted.
     pub counters: Counters,
+    /// How long connections to it take.
+    pub latency: Latency,
+    /// Wakes the checker before its time; holds one request at most.
+    check_wanted: Notify,
+    /// Failed connections in a row, while they are counted.
+    errors: AtomicU32,
+    /// Unanswered sessions in a row, while they are counted.
+    silent: AtomicU32,
+    /// An [`Observed`] for the checker; 0 is none.
+    observed: AtomicU8,
     /// Where to connect to; empty until its name resolves.
     address: ArcSwapOption<SocketAddr>,
     /// Written by the supervisor only; read by it and by the stats page.
@@ -31,12 +49,27 @@ pub struct Server {
     up: AtomicBool,
 }
 
+/// What real traffic has shown of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// As many connections in a row failed as `observe` allows.
+    Errors,
+    /// As many sessions in a row were not answered as `silence` allows.
+    Silence,
+}
+
+impl Observed {
+    const ERRORS: u8 = 1;
+    const SILENCE: u8 = 2;
+}
+
 impl Server {
     /// A server with nothing counted and no address yet.
     pub fn new(
         id: ServerId,
         backend: &str,
         config: ServerConfig,
+        tier: u32,
         status: ServerStatus,
         workers: usize,
     ) -> Self {
@@ -44,7 +77,13 @@ impl Server {
             id,
             path: format!("{backend}/{}", config.name),
             config,
+            tier,
             counters: Counters::new(workers),
+            latency: Latency::default(),
+            check_wanted: Notify::new(),
+            errors: AtomicU32::new(0),
+            silent: AtomicU32::new(0),
+            observed: AtomicU8::new(0),
             address: ArcSwapOption::empty(),
             up: AtomicBool::new(status.state != State::Down),
             status: Mutex::new(status),
@@ -80,12 +119,87 @@ impl Server {
         result
     }
 
-    /// What decides the server's part in its backend now.
-    pub fn candidate(&self) -> Candidate {
+    /// Asks the checker, if there is one, to check the server now.
+    pub fn ask_for_check(&self) {
+        self.check_wanted.notify_one();
+    }
+
+    /// Waits until a check is asked for.
+    pub async fn check_asked_for(&self) {
+        self.check_wanted.notified().await;
+    }
+
+    /// Takes note that a session could not connect. Traffic notices a dead server long before
+    /// its next check would.
+    pub fn connect_failed(&self) {
+        if let Some(observe) = self.config.policy.observe {
+            let errors = self.errors.fetch_add(1, Relaxed) + 1;
+            if errors >= observe.error_limit {
+                self.errors.store(0, Relaxed);
+                self.observed.store(Observed::ERRORS, Relaxed);
+            }
+        }
+        self.ask_for_check();
+    }
+
+    /// Takes note that a session connected.
+    pub fn connect_succeeded(&self) {
+        if self.errors.load(Relaxed) > 0 {
+            self.errors.store(0, Relaxed);
+        }
+    }
+
+    /// Takes note that a session got no byte from the server for the time that it may take.
+    pub fn was_silent(&self) {
+        let Some(silence) = self.config.policy.silence else {
+            return;
+        };
+        if self.silent.fetch_add(1, Relaxed) + 1 >= silence.sessions {
+            self.silent.store(0, Relaxed);
+            self.observed.store(Observed::SILENCE, Relaxed);
+            self.ask_for_check();
+        }
+    }
+
+    /// Takes note that a session got a byte from the server.
+    pub fn answered(&self) {
+        if self.silent.load(Relaxed) > 0 {
+            self.silent.store(0, Relaxed);
+        }
+    }
+
+    /// What traffic has shown since this was last asked, if it is bad enough to act on.
+    pub fn take_observed(&self) -> Option<Observed> {
+        match self.observed.swap(0, Relaxed) {
+            Observed::ERRORS => Some(Observed::Errors),
+            Observed::SILENCE => Some(Observed::Silence),
+            _ => None,
+        }
+    }
+
+    /// What decides the server's part in its backend at `now`.
+    pub fn candidate(&self, prefer_zone: Option<&str>, now: Instant) -> Candidate {
+        let status = self.status();
         Candidate {
-            up: self.is_up() && self.address.load().is_some(),
+            up: status.state != State::Down && self.address.load().is_some(),
+            held: status.hold.is_some(),
             backup: self.config.backup,
-            weight: self.config.weight,
+            tier: self.tier,
+            local: prefer_zone.is_none_or(|zone| self.config.zone.as_deref() == Some(zone)),
+            weight: self.effective_weight(&status, now),
+        }
+    }
+
+    /// The configured weight in sixteenths, less while the server starts slowly (as in
+    /// configuration.txt, "slowstart", which grows in steps of a sixteenth of the weight too).
+    fn effective_weight(&self, status: &ServerStatus, now: Instant) -> u16 {
+        let full = self.config.weight * WEIGHT_SCALE;
+        match (status.slowstart, self.config.policy.slowstart) {
+            (Some(began), Some(length)) if full > 0 => {
+                let part = now.duration_since(began).as_secs_f64() / length.as_secs_f64();
+                ((f64::from(full) * part.min(1.0)) as u16).max(1)
+            }
+            _ => full,
         }
     }
 }

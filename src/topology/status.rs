@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::health::flap::Bounces;
+
 /// Whether a server serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -78,6 +80,26 @@ pub struct CheckHealth {
     pub fall: u32,
 }
 
+/// Why a server that is up does not get sessions while others can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldReason {
+    /// It has to stay up for a while first (`failback`).
+    Failback,
+    /// It went up and down too often (`flap_damping`).
+    Flapping,
+    /// It accepted sessions but did not answer them (`silence`).
+    Silent,
+}
+
+/// A server's time of probation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// When it ends.
+    pub until: Instant,
+    /// Why it began.
+    pub reason: HoldReason,
+}
+
 /// All that is known of a server.
 #[derive(Debug, Clone)]
 pub struct ServerStatus {
@@ -95,23 +117,46 @@ pub struct ServerStatus {
     pub since: Instant,
     /// Time spent down before `since`.
     pub past_downtime: Duration,
+    /// Set while the server is up but on probation.
+    pub hold: Option<Hold>,
+    /// When it began to take on more and more sessions; `None` when it has its full share.
+    pub slowstart: Option<Instant>,
+    /// Whether it last went down because it accepted sessions without answering them.
+    pub was_silent: bool,
+    /// How often it came back lately.
+    pub bounces: Bounces,
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failback => "it has to stay up for a while before it is used again",
+            Self::Flapping => "it came and went too often",
+            Self::Silent => "it had accepted sessions without answering them",
+        })
+    }
 }
 
 impl ServerStatus {
-    /// The status at the start: up, as `HAProxy` assumes, with one failure enough to go down.
+    /// The status at the start.
     pub fn new(check: Option<CheckHealth>, now: Instant) -> Self {
+        let state = match check {
+            None => State::Unchecked,
+            Some(check) if check.is_up() => State::Up,
+            Some(_) => State::Down,
+        };
         Self {
-            state: if check.is_some() {
-                State::Up
-            } else {
-                State::Unchecked
-            },
+            state,
             check,
             last_check: None,
             failed_checks: 0,
             downs: 0,
             since: now,
             past_downtime: Duration::ZERO,
+            hold: None,
+            slowstart: None,
+            was_silent: false,
+            bounces: Bounces::default(),
         }
     }
 
@@ -140,10 +185,12 @@ impl ServerStatus {
 }
 
 impl fmt::Display for ServerStatus {
-    /// The status word of the stats page: `UP`, `UP 1/3`, `DOWN`, `DOWN 1/2`, `no check`.
+    /// The status word of the stats page: `UP`, `UP 1/3`, `NOLB` (on probation), `DOWN`,
+    /// `DOWN 1/2`, `no check`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.state, self.check) {
             (State::Unchecked, _) => f.write_str("no check"),
+            (State::Up, _) if self.hold.is_some() => f.write_str("NOLB"),
             (State::Up, Some(c)) if c.health < c.rise + c.fall - 1 => {
                 write!(f, "UP {}/{}", c.health + 1 - c.rise, c.fall)
             }

@@ -1,19 +1,32 @@
 //! Which of a backend's servers get new sessions, as one immutable snapshot.
 //!
 //! The supervisor computes a new one whenever a server's state changes; workers, the stats page
-//! and rules read it. The rules are `HAProxy`'s (configuration.txt: "backup", "option allbackups",
-//! "nbsrv"; `src/backend.c`, `be_usable_srv`).
+//! and rules read it.
+//!
+//! Servers stand in tiers, and the first tier with enough usable servers gets all sessions.
+//! `HAProxy`'s rules (configuration.txt: "backup", "option allbackups", "nbsrv"; `src/backend.c`,
+//! `be_usable_srv`) are the case in which primaries are tier 0 and the backups are either one
+//! tier together (`allbackups`) or a tier each (first backup).
+
+use std::collections::BTreeMap;
 
 use crate::balance::RoundRobin;
 
 /// What decides a server's part in its backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct Candidate {
     /// May get new sessions: up or unchecked, with an address.
     pub up: bool,
-    /// Used only when no primary is usable.
+    /// Up, but used only when no other server is: it has to prove itself first.
+    pub held: bool,
+    /// Declared as a backup.
     pub backup: bool,
-    /// 0 keeps new sessions away.
+    /// Lower tiers come first.
+    pub tier: u32,
+    /// In the preferred zone, or the backend prefers none.
+    pub local: bool,
+    /// Share of sessions; 0 keeps new sessions away.
     pub weight: u16,
 }
 
@@ -21,17 +34,42 @@ impl Candidate {
     fn usable(self) -> bool {
         self.up && self.weight > 0
     }
+
+    fn ready(self) -> bool {
+        self.usable() && !self.held
+    }
+}
+
+/// A backend's own say in which of its servers are used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// How many servers of a tier have to be usable for it to be used, by tier; 1 where missing.
+    pub min_up: Vec<u32>,
+    /// How many servers of the preferred zone have to be usable for the others to be left out.
+    pub zone_min_up: u32,
+    /// Balance over all backups instead of using the first.
+    pub allbackups: bool,
+}
+
+impl Policy {
+    fn min_up(&self, tier: u32) -> usize {
+        self.min_up
+            .get(tier as usize)
+            .map_or(1, |&count| count.max(1) as usize)
+    }
 }
 
 /// Which servers a backend uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// The usable primaries.
+    /// The usable primaries, or of a backend with tiers those of tier 0.
     Primaries,
     /// The first usable backup in declaration order.
     FirstBackup,
     /// All usable backups.
     AllBackups,
+    /// Those of a tier after the first.
+    Tier(u32),
     /// There is no usable server.
     Nothing,
 }
@@ -42,7 +80,7 @@ pub struct UsableSet {
     mode: Mode,
     /// Positions of the servers in use, in declaration order.
     in_use: Box<[u32]>,
-    /// Usable backups that are not in use, in declaration order: what is left to try when every
+    /// Usable servers that are not in use, in the order in which they are tried when every
     /// server in use has just failed.
     reserve: Box<[u32]>,
     usable_primaries: u32,
@@ -55,26 +93,10 @@ impl UsableSet {
     ///
     /// `previous` is the set that this one replaces: while the mode stays, balancing goes on
     /// where it was.
-    pub fn compute(servers: &[Candidate], allbackups: bool, previous: Option<&Self>) -> Self {
-        let usable = |backup: bool| {
-            servers
-                .iter()
-                .zip(0..)
-                .filter(move |(server, _)| server.usable() && server.backup == backup)
-                .map(|(_, position)| position)
-                .collect::<Vec<u32>>()
-        };
-        let (primaries, mut backups) = (usable(false), usable(true));
-        let (usable_primaries, usable_backups) = (primaries.len() as u32, backups.len() as u32);
-        let (mode, in_use, reserve) = match (primaries.is_empty(), backups.is_empty()) {
-            (false, _) => (Mode::Primaries, primaries, backups),
-            (true, true) => (Mode::Nothing, Vec::new(), Vec::new()),
-            (true, false) if allbackups => (Mode::AllBackups, backups, Vec::new()),
-            (true, false) => {
-                let others = backups.split_off(1);
-                (Mode::FirstBackup, backups, others)
-            }
-        };
+    pub fn compute(servers: &[Candidate], policy: &Policy, previous: Option<&Self>) -> Self {
+        let tier = chosen_tier(servers, policy);
+        let (in_use, reserve) = divide(servers, policy, tier);
+        let mode = mode(servers, policy, tier, &in_use);
         let resume_at = previous
             .filter(|previous| previous.mode == mode)
             .and_then(|previous| previous.order.peek())
@@ -83,12 +105,18 @@ impl UsableSet {
             .iter()
             .map(|&position| (position, servers[position as usize].weight))
             .collect();
+        let ready = |backup| {
+            servers
+                .iter()
+                .filter(|s| s.ready() && s.backup == backup)
+                .count()
+        };
         Self {
             mode,
             in_use: in_use.into(),
             reserve: reserve.into(),
-            usable_primaries,
-            usable_backups,
+            usable_primaries: ready(false) as u32,
+            usable_backups: ready(true) as u32,
             order: RoundRobin::new(&weighted, resume_at),
         }
     }
@@ -149,26 +177,108 @@ impl UsableSet {
     }
 }
 
+/// The tier that gets sessions: the first with enough servers; if none has enough, the first
+/// with any; if all that are up are held, the first with one of those.
+fn chosen_tier(servers: &[Candidate], policy: &Policy) -> Option<u32> {
+    let mut ready = BTreeMap::new();
+    for server in servers.iter().filter(|server| server.usable()) {
+        *ready.entry(server.tier).or_insert(0) += usize::from(server.ready());
+    }
+    let first = |enough: &dyn Fn(u32, usize) -> bool| {
+        ready
+            .iter()
+            .find(|&(&tier, &count)| enough(tier, count))
+            .map(|(&tier, _)| tier)
+    };
+    first(&|tier, count| count >= policy.min_up(tier))
+        .or_else(|| first(&|_, count| count > 0))
+        .or_else(|| first(&|_, _| true))
+}
+
+/// The servers in use, and the others that could be, in the order in which to try them.
+fn divide(servers: &[Candidate], policy: &Policy, tier: Option<u32>) -> (Vec<u32>, Vec<u32>) {
+    let Some(tier) = tier else {
+        return (Vec::new(), Vec::new());
+    };
+    let all = (0..servers.len() as u32).filter(|&p| servers[p as usize].usable());
+    let of = |position: &u32| servers[*position as usize];
+    let any_ready = servers.iter().any(|s| s.ready());
+    let (mut in_use, mut reserve): (Vec<_>, Vec<_>) =
+        all.partition(|p| of(p).tier == tier && (of(p).ready() || !any_ready));
+    let local = in_use.iter().filter(|p| of(p).local).count();
+    if local > 0 && local >= policy.zone_min_up as usize {
+        let (near, far): (Vec<_>, Vec<_>) = in_use.into_iter().partition(|p| of(p).local);
+        in_use = near;
+        reserve.extend(far);
+    }
+    // The rest of this tier, then the later ones, then those that lack servers; held ones last.
+    reserve.sort_by_key(|p| {
+        let server = of(p);
+        (
+            server.held,
+            server.tier < tier,
+            server.tier,
+            !server.local,
+            *p,
+        )
+    });
+    (in_use, reserve)
+}
+
+fn mode(servers: &[Candidate], policy: &Policy, tier: Option<u32>, in_use: &[u32]) -> Mode {
+    let backup = in_use
+        .first()
+        .is_some_and(|&position| servers[position as usize].backup);
+    match tier {
+        None => Mode::Nothing,
+        Some(_) if backup && policy.allbackups => Mode::AllBackups,
+        Some(_) if backup => Mode::FirstBackup,
+        Some(0) => Mode::Primaries,
+        Some(tier) => Mode::Tier(tier),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn primary(up: bool) -> Candidate {
+    fn server(up: bool, tier: u32) -> Candidate {
         Candidate {
             up,
-            backup: false,
+            held: false,
+            backup: tier > 0,
+            tier,
+            local: true,
             weight: 1,
         }
     }
 
-    fn backup(up: bool) -> Candidate {
-        Candidate {
-            up,
-            backup: true,
-            weight: 1,
-        }
+    fn primary(up: bool) -> Candidate {
+        server(up, 0)
+    }
+
+    fn tiered(tiers: &[u32]) -> Vec<Candidate> {
+        tiers
+            .iter()
+            .map(|&tier| Candidate {
+                backup: false,
+                ..server(true, tier)
+            })
+            .collect()
+    }
+
+    fn first_backup(servers: &[Candidate]) -> UsableSet {
+        UsableSet::compute(servers, &Policy::default(), None)
+    }
+
+    fn all_backups(servers: &[Candidate]) -> UsableSet {
+        let policy = Policy {
+            allbackups: true,
+            ..Policy::default()
+        };
+        UsableSet::compute(servers, &policy, None)
     }
 
     fn firsts(set: &UsableSet, count: usize) -> Vec<u32> {
@@ -177,7 +287,7 @@ mod tests {
 
     #[test]
     fn primaries_keep_backups_out() {
-        let set = UsableSet::compute(&[primary(true), primary(true), backup(true)], true, None);
+        let set = all_backups(&[primary(true), primary(true), server(true, 1)]);
         assert_eq!(set.mode(), Mode::Primaries);
         assert_eq!(firsts(&set, 4), [0, 1, 0, 1]);
         assert_eq!((set.nbsrv(), set.usable_backups()), (2, 1));
@@ -185,8 +295,13 @@ mod tests {
 
     #[test]
     fn the_first_usable_backup_takes_everything() {
-        let servers = [primary(false), backup(false), backup(true), backup(true)];
-        let set = UsableSet::compute(&servers, false, None);
+        let servers = [
+            primary(false),
+            server(false, 1),
+            server(true, 2),
+            server(true, 3),
+        ];
+        let set = first_backup(&servers);
         assert_eq!(set.mode(), Mode::FirstBackup);
         assert_eq!(firsts(&set, 3), [2, 2, 2]);
         assert_eq!(set.nbsrv(), 1, "nbsrv counts one in first-backup mode");
@@ -195,7 +310,7 @@ mod tests {
 
     #[test]
     fn allbackups_balances_over_every_usable_backup() {
-        let set = UsableSet::compute(&[primary(false), backup(true), backup(true)], true, None);
+        let set = all_backups(&[primary(false), server(true, 1), server(true, 1)]);
         assert_eq!(set.mode(), Mode::AllBackups);
         assert_eq!(firsts(&set, 4), [1, 2, 1, 2]);
         assert_eq!(set.nbsrv(), 2);
@@ -203,7 +318,7 @@ mod tests {
 
     #[test]
     fn nothing_is_usable() {
-        let set = UsableSet::compute(&[primary(false), backup(false)], false, None);
+        let set = first_backup(&[primary(false), server(false, 1)]);
         assert_eq!(
             (set.mode(), set.nbsrv(), set.first()),
             (Mode::Nothing, 0, None)
@@ -214,17 +329,18 @@ mod tests {
     #[test]
     fn weight_zero_is_not_usable() {
         let drained = Candidate {
-            up: true,
-            backup: false,
             weight: 0,
+            ..primary(true)
         };
-        let set = UsableSet::compute(&[drained, backup(true)], false, None);
-        assert_eq!(firsts(&set, 2), [1, 1]);
+        assert_eq!(
+            firsts(&first_backup(&[drained, server(true, 1)]), 2),
+            [1, 1]
+        );
     }
 
     #[test]
     fn another_attempt_goes_to_the_other_primaries_and_then_to_backups() {
-        let set = UsableSet::compute(&[primary(true), primary(true), backup(true)], false, None);
+        let set = first_backup(&[primary(true), primary(true), server(true, 1)]);
         assert_eq!(set.next(&[0], false), Some(1));
         assert_eq!(set.next(&[0, 1], false), Some(2));
         assert_eq!(set.next(&[0, 1, 2], false), None);
@@ -234,42 +350,114 @@ mod tests {
     fn the_last_attempt_prefers_a_backup() {
         let servers: Vec<_> = (0..8)
             .map(|_| primary(true))
-            .chain([backup(true)])
+            .chain([server(true, 1)])
             .collect();
-        let set = UsableSet::compute(&servers, false, None);
+        let set = first_backup(&servers);
         assert_eq!(set.next(&[0, 1, 2], true), Some(8));
         assert_ne!(set.next(&[0, 1, 2], false), Some(8));
     }
 
     #[test]
     fn balancing_goes_on_when_a_server_leaves() {
-        let all = [primary(true), primary(true), primary(true)];
-        let before = UsableSet::compute(&all, false, None);
+        let before = first_backup(&[primary(true), primary(true), primary(true)]);
         assert_eq!(firsts(&before, 1), [0]);
         let fewer = [primary(true), primary(false), primary(true)];
-        let after = UsableSet::compute(&fewer, false, Some(&before));
+        let after = UsableSet::compute(&fewer, &Policy::default(), Some(&before));
         assert_eq!(firsts(&after, 3), [2, 0, 2]);
+    }
+
+    #[test]
+    fn a_tier_is_used_while_it_has_enough_servers() {
+        let policy = Policy {
+            min_up: vec![2, 2],
+            ..Policy::default()
+        };
+        let mut servers = tiered(&[0, 0, 1, 1, 2]);
+        let mode = |servers: &[Candidate]| UsableSet::compute(servers, &policy, None).mode();
+        assert_eq!(mode(&servers), Mode::Primaries);
+        servers[0].up = false;
+        assert_eq!(mode(&servers), Mode::Tier(1));
+        servers[2].up = false;
+        assert_eq!(mode(&servers), Mode::Tier(2));
+        servers[4].up = false;
+        assert_eq!(
+            mode(&servers),
+            Mode::Primaries,
+            "too few is better than none"
+        );
+    }
+
+    #[test]
+    fn a_held_server_serves_only_when_nobody_else_does() {
+        let held = Candidate {
+            held: true,
+            ..primary(true)
+        };
+        let set = first_backup(&[held, server(true, 1)]);
+        assert_eq!(
+            (set.mode(), firsts(&set, 2)),
+            (Mode::FirstBackup, vec![1, 1])
+        );
+        assert_eq!(set.next(&[1], false), Some(0));
+        assert_eq!(firsts(&first_backup(&[held, server(false, 1)]), 2), [0, 0]);
+    }
+
+    #[test]
+    fn the_preferred_zone_is_used_while_it_has_enough_servers() {
+        let policy = Policy {
+            zone_min_up: 2,
+            ..Policy::default()
+        };
+        let mut servers = tiered(&[0, 0, 0, 0]);
+        servers[2].local = false;
+        servers[3].local = false;
+        let set = UsableSet::compute(&servers, &policy, None);
+        assert_eq!(set.in_use(), [0, 1]);
+        assert_eq!(set.next(&[0, 1], false), Some(2), "then the other zones");
+        servers[1].up = false;
+        assert_eq!(
+            UsableSet::compute(&servers, &policy, None).in_use(),
+            [0, 2, 3]
+        );
+    }
+
+    fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
+        let candidate = (
+            any::<bool>(),
+            any::<bool>(),
+            0u32..4,
+            any::<bool>(),
+            0u16..3,
+        )
+            .prop_map(|(up, held, tier, local, weight)| Candidate {
+                up,
+                held,
+                backup: tier > 0,
+                tier,
+                local,
+                weight,
+            });
+        prop::collection::vec(candidate, 1..12)
     }
 
     proptest! {
         #[test]
-        fn never_an_unusable_server_nor_a_backup_beside_a_primary(
-            servers in prop::collection::vec(
-                (any::<bool>(), any::<bool>(), 0u16..3)
-                    .prop_map(|(up, backup, weight)| Candidate { up, backup, weight }),
-                1..12,
-            ),
+        fn never_an_unusable_server_and_never_a_later_tier_beside_a_ready_one(
+            servers in candidates(),
             allbackups: bool,
+            zone_min_up in 0u32..3,
             tried in prop::collection::vec(0u32..12, 0..6),
             last: bool,
         ) {
-            let set = UsableSet::compute(&servers, allbackups, None);
-            let any_primary = servers.iter().any(|s| s.usable() && !s.backup);
+            let policy = Policy { allbackups, zone_min_up, ..Policy::default() };
+            let set = UsableSet::compute(&servers, &policy, None);
             prop_assert_eq!(set.first().is_some(), servers.iter().any(|s| s.usable()));
+            let best = servers.iter().filter(|s| s.ready()).map(|s| s.tier).min();
             if let Some(first) = set.first() {
                 let server = servers[first as usize];
                 prop_assert!(server.usable());
-                prop_assert_eq!(server.backup, !any_primary);
+                prop_assert_eq!(server.held, best.is_none());
+                prop_assert!(best.is_none_or(|best| server.tier == best));
             }
             let untried = (0..servers.len() as u32)
                 .any(|p| servers[p as usize].usable() && !tried.contains(&p));

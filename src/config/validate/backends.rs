@@ -1,6 +1,7 @@
 //! Backends and servers, completed from `[defaults]`.
 
 use super::names::duplicates;
+use crate::config::policy::{FailoverPolicy, ServerPolicy};
 use crate::config::raw::{RawBackend, RawCheck, RawConfig, RawDefaults, RawServer};
 use crate::config::report::Problem;
 use crate::config::{BackendConfig, Balance, CheckConfig, ServerConfig, ServerTimeouts};
@@ -38,6 +39,7 @@ fn complete(raw: &RawBackend, defaults: &RawDefaults) -> Option<BackendConfig> {
         allbackups: raw.allbackups.or(defaults.allbackups).unwrap_or(false),
         retries: raw.retries.or(defaults.retries).unwrap_or(DEFAULT_RETRIES),
         timeout: complete_timeouts(raw.timeout, defaults.server),
+        failover: FailoverPolicy::default(),
         servers: servers.collect::<Option<_>>()?,
     })
 }
@@ -58,6 +60,9 @@ fn complete_server(raw: &RawServer, checks: [Option<&RawCheck>; 2]) -> Option<Se
         address: raw.address.clone()?,
         backup: raw.backup,
         weight: raw.weight.as_ref().map_or(1, |weight| weight.value as u16),
+        tier: 0,
+        zone: None,
+        policy: ServerPolicy::default(),
         check: raw.check.as_ref().map(|own| complete_check(own, checks)),
     })
 }

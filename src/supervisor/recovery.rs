@@ -1,0 +1,132 @@
+//! What a server that comes back has to go through before it has its full share again.
+//!
+//! A server on probation is up, and gets sessions when no other server of its backend can; see
+//! [`crate::topology::usable`].
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Supervisor;
+use crate::config::BackendConfig;
+use crate::config::policy::{Failback, FlapDamping};
+use crate::events::Event;
+use crate::topology::Server;
+use crate::topology::status::{Hold, HoldReason, ServerStatus, State};
+
+/// How a server that was silent is kept away: it passes its checks, so only time can tell.
+const SILENCE_DAMPING: FlapDamping = FlapDamping {
+    penalty: Duration::from_secs(10),
+    max: Duration::from_secs(300),
+    half_life: Duration::from_secs(600),
+};
+
+/// How often a slow start's share grows.
+const SLOWSTART_STEPS: u32 = 20;
+
+impl Supervisor {
+    /// Puts a server that has just come up on probation or on a slow start, as configured.
+    pub(super) fn recover(self: &Rc<Self>, server: &Arc<Server>, now: Instant) {
+        let backend = &self.backend(server).config;
+        let hold = server.update(|status| {
+            status.hold = probation(backend, server.config.backup, status, now);
+            status.slowstart = server.config.policy.slowstart.map(|_| now);
+            status.hold
+        });
+        if let Some(hold) = hold {
+            let (supervisor, server) = (Rc::clone(self), Arc::clone(server));
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep_until(hold.until.into()).await;
+                supervisor.release(&server, hold);
+            });
+        } else {
+            self.start_slowly(server, now);
+        }
+    }
+
+    /// Ends a probation, unless the server has gone down and got another one since.
+    fn release(self: &Rc<Self>, server: &Arc<Server>, hold: Hold) {
+        let now = Instant::now();
+        let released = server.update(|status| {
+            let ends = status.hold == Some(hold) && status.state == State::Up;
+            if ends {
+                status.hold = None;
+                status.slowstart = server.config.policy.slowstart.map(|_| now);
+            }
+            ends
+        });
+        if released {
+            self.backend(server).recompute(now);
+            Event::ServerReleased {
+                server: server.path.clone(),
+                held: hold.reason,
+            }
+            .log();
+            self.start_slowly(server, now);
+            self.marked_up(server);
+        }
+    }
+
+    /// Lets a server's share grow until it has all of it or goes down.
+    fn start_slowly(self: &Rc<Self>, server: &Arc<Server>, began: Instant) {
+        let Some(length) = server.config.policy.slowstart else {
+            return;
+        };
+        let (supervisor, server) = (Rc::clone(self), Arc::clone(server));
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(length / SLOWSTART_STEPS).await;
+                let now = Instant::now();
+                let goes_on = server.update(|status| {
+                    if status.slowstart != Some(began) || status.state == State::Down {
+                        return false;
+                    }
+                    let goes_on = now.duration_since(began) < length;
+                    if !goes_on {
+                        status.slowstart = None;
+                    }
+                    goes_on
+                });
+                supervisor.backend(&server).recompute(now);
+                if !goes_on {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// The probation of a server that comes up at `now`, the longest of those that apply.
+fn probation(
+    backend: &BackendConfig,
+    backup: bool,
+    status: &mut ServerStatus,
+    now: Instant,
+) -> Option<Hold> {
+    let failback = match backend.failover.failback {
+        Failback::Delay(delay) if !backup => delay,
+        Failback::Delay(_) | Failback::AtOnce => Duration::ZERO,
+    };
+    let silent = std::mem::take(&mut status.was_silent);
+    let damping = if silent {
+        Some(SILENCE_DAMPING)
+    } else {
+        backend.failover.flap_damping
+    };
+    let mut penalty = damping.map_or(Duration::ZERO, |damping| {
+        status.bounces.recovered(&damping, now)
+    });
+    if silent {
+        penalty = penalty.max(SILENCE_DAMPING.penalty);
+    }
+    let reason = match (penalty > failback, silent) {
+        (true, true) => HoldReason::Silent,
+        (true, false) => HoldReason::Flapping,
+        (false, _) => HoldReason::Failback,
+    };
+    let length = penalty.max(failback);
+    (length > Duration::ZERO).then(|| Hold {
+        until: now + length,
+        reason,
+    })
+}
