@@ -21,6 +21,11 @@ pub(super) enum Kind {
     ServerTimeouts,
     Server,
     Check,
+    Failback,
+    FlapDamping,
+    PreferZone,
+    ShutdownSessions,
+    Silence,
     Stats,
 }
 
@@ -42,6 +47,11 @@ impl Kind {
             Self::ServerTimeouts => "`timeout` of a backend",
             Self::Server => "this server",
             Self::Check => "`check`",
+            Self::Failback => "`failback`",
+            Self::FlapDamping => "`flap_damping`",
+            Self::PreferZone => "`prefer_zone`",
+            Self::ShutdownSessions => "`on_marked_down`",
+            Self::Silence => "`silence`",
             Self::Stats => "`[stats]`",
         }
     }
@@ -63,6 +73,11 @@ impl Kind {
             Self::ServerTimeouts => "in `timeout` of a backend",
             Self::Server => "in a server",
             Self::Check => "in `check`",
+            Self::Failback => "in `failback`",
+            Self::FlapDamping => "in `flap_damping`",
+            Self::PreferZone => "in `prefer_zone`",
+            Self::ShutdownSessions => "in `on_marked_down`",
+            Self::Silence => "in `silence`",
             Self::Stats => "in `[stats]`",
         }
     }
@@ -77,6 +92,13 @@ impl Kind {
             Self::Rule => "a table such as `{ backend = \"NAME\", if = \"CONDITION\" }`",
             Self::Server => "a table such as `{ name = \"web1\", address = \"10.0.0.1:80\" }`",
             Self::Check => "a table such as `{ interval = \"2s\", rise = 2, fall = 3 }`",
+            Self::Failback => "\"at-once\" or a table such as `{ delay = \"30s\" }`",
+            Self::FlapDamping => "`false` or a table such as `{ penalty = \"10s\" }`",
+            Self::PreferZone => "a zone's name or a table such as `{ zone = \"a\", min_up = 2 }`",
+            Self::ShutdownSessions => {
+                "\"shutdown-sessions\" or a table such as `{ after = \"30s\", rate = 100 }`"
+            }
+            Self::Silence => "a table such as `{ after = \"1s\", sessions = 3 }`",
             Self::Acls => "a table such as `{ NAME = \"CONDITION\" }`",
             _ => "a table",
         }
@@ -90,6 +112,10 @@ impl Kind {
             (_, "name") => "\"web1\"",
             (_, "address") => "\"10.0.0.1:80\"",
             (_, "backend") => "\"NAME\"",
+            (_, "delay") => "\"30s\"",
+            (_, "penalty") => "\"10s\"",
+            (_, "after") => "\"1s\"",
+            (_, "zone") => "\"a\"",
             (_, "servers") => "[{ name = \"web1\", address = \"10.0.0.1:80\", check = true }]",
             _ => "…",
         };

@@ -18,8 +18,10 @@ use super::{
 };
 use crate::acl::parse::{self, Expression};
 
+mod policy;
 mod servers;
 
+pub(super) use self::policy::{RawFailover, RawPolicy};
 pub(super) use self::servers::{RawBackend, RawCheck, RawServer};
 use self::servers::{backend, balance, check_settings};
 
@@ -42,6 +44,8 @@ pub(super) struct RawDefaults {
     pub(super) balance: Option<Balance>,
     pub(super) allbackups: Option<bool>,
     pub(super) retries: Option<u32>,
+    pub(super) failover: RawFailover,
+    pub(super) policy: RawPolicy,
     pub(super) check: RawCheck,
 }
 
@@ -162,6 +166,8 @@ fn defaults(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawDefaults> {
         balance: fields.read("balance", |item| balance(r, item)).given(),
         allbackups: fields.read("allbackups", |item| r.boolean(item)).given(),
         retries: fields.read("retries", |item| retries(r, item)).given(),
+        failover: policy::failover(r, &mut fields),
+        policy: policy::policy(r, &mut fields),
         check: fields
             .read("check", |item| check_settings(r, item))
             .given()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::policy::{self, RawFailover, RawPolicy};
 use super::{empty_list, retries, server_timeouts};
 use crate::config::fields::{At, Field, Item, Reader};
 use crate::config::hints::Kind;
@@ -17,6 +18,9 @@ pub(in crate::config) struct RawBackend {
     pub(in crate::config) allbackups: Option<bool>,
     pub(in crate::config) retries: Option<u32>,
     pub(in crate::config) timeout: ServerTimeouts,
+    pub(in crate::config) failover: RawFailover,
+    /// What its servers have in common.
+    pub(in crate::config) policy: RawPolicy,
     /// What its servers' checks have in common, and where that is said.
     pub(in crate::config) check: Option<At<RawCheck>>,
     pub(in crate::config) servers: Vec<RawServer>,
@@ -29,6 +33,9 @@ pub(in crate::config) struct RawServer {
     pub(in crate::config) address: Option<ServerAddress>,
     pub(in crate::config) backup: bool,
     pub(in crate::config) weight: Option<At<u64>>,
+    pub(in crate::config) tier: Option<At<u64>>,
+    pub(in crate::config) zone: Option<At<String>>,
+    pub(in crate::config) policy: RawPolicy,
     /// `None` if it is not checked.
     pub(in crate::config) check: Option<RawCheck>,
 }
@@ -54,6 +61,8 @@ pub(super) fn backend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> O
             span: item.key_span,
         })
     };
+    let mut failover = policy::failover(r, &mut fields);
+    policy::tiers(r, &mut fields, &mut failover);
     let backend = RawBackend {
         name,
         balance: fields.read("balance", |item| balance(r, item)).given(),
@@ -63,6 +72,8 @@ pub(super) fn backend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> O
             .read("timeout", |item| backend_timeouts(r, item))
             .given()
             .unwrap_or_default(),
+        failover,
+        policy: policy::policy(r, &mut fields),
         check: fields.read("check", |item| check(r, item)).given(),
         servers: fields
             .require(r, "servers", servers)
@@ -116,6 +127,9 @@ fn server(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawServer> {
         weight: fields
             .read("weight", |item| r.number(item, 0..=256))
             .given(),
+        tier: fields.read("tier", |item| r.number(item, 0..=1000)).given(),
+        zone: fields.read("zone", |item| r.name(item)).given(),
+        policy: policy::policy(r, &mut fields),
         check: match fields.read("check", |item| server_check(r, item)) {
             Field::Given(check) => check,
             Field::Absent | Field::Broken => None,

@@ -1,8 +1,7 @@
 //! Backends and servers, completed from `[defaults]`.
 
 use super::names::duplicates;
-use crate::config::policy::{FailoverPolicy, ServerPolicy};
-use crate::config::raw::{RawBackend, RawCheck, RawConfig, RawDefaults, RawServer};
+use crate::config::raw::{RawBackend, RawCheck, RawConfig, RawDefaults, RawPolicy, RawServer};
 use crate::config::report::Problem;
 use crate::config::{BackendConfig, Balance, CheckConfig, ServerConfig, ServerTimeouts};
 
@@ -32,14 +31,14 @@ fn complete(raw: &RawBackend, defaults: &RawDefaults) -> Option<BackendConfig> {
     let servers = raw
         .servers
         .iter()
-        .map(|server| complete_server(server, checks));
+        .map(|server| complete_server(server, checks, [&raw.policy, &defaults.policy]));
     Some(BackendConfig {
         name: raw.name.value.clone(),
         balance: balance.unwrap_or(Balance::RoundRobin),
         allbackups: raw.allbackups.or(defaults.allbackups).unwrap_or(false),
         retries: raw.retries.or(defaults.retries).unwrap_or(DEFAULT_RETRIES),
         timeout: complete_timeouts(raw.timeout, defaults.server),
-        failover: FailoverPolicy::default(),
+        failover: raw.failover.complete(&defaults.failover),
         servers: servers.collect::<Option<_>>()?,
     })
 }
@@ -54,15 +53,19 @@ fn complete_timeouts(own: ServerTimeouts, defaults: ServerTimeouts) -> ServerTim
     }
 }
 
-fn complete_server(raw: &RawServer, checks: [Option<&RawCheck>; 2]) -> Option<ServerConfig> {
+fn complete_server(
+    raw: &RawServer,
+    checks: [Option<&RawCheck>; 2],
+    policies: [&RawPolicy; 2],
+) -> Option<ServerConfig> {
     Some(ServerConfig {
         name: raw.name.as_ref()?.value.clone(),
         address: raw.address.clone()?,
         backup: raw.backup,
         weight: raw.weight.as_ref().map_or(1, |weight| weight.value as u16),
-        tier: 0,
-        zone: None,
-        policy: ServerPolicy::default(),
+        tier: raw.tier.as_ref().map_or(0, |tier| tier.value as u32),
+        zone: raw.zone.as_ref().map(|zone| zone.value.clone()),
+        policy: RawPolicy::complete([&raw.policy, policies[0], policies[1]]),
         check: raw.check.as_ref().map(|own| complete_check(own, checks)),
     })
 }
