@@ -6,6 +6,7 @@
 //! - [`acl`]: conditions of rules, such as `nbsrv(farm) le 2`.
 //! - [`topology`]: the running graph of frontends, backends and servers.
 //! - [`balance`]: which server is next.
+//! - [`explain`]: where sessions go now, and why, in words.
 //! - [`health`]: active checks and what follows from their results.
 //! - [`proxy`]: sessions: accept, route, connect, forward, account.
 //! - [`supervisor`]: the one place where a server's state changes; [`events`]: its words.
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod config;
 pub mod counters;
 pub mod events;
+pub mod explain;
 pub mod health;
 pub mod id;
 pub mod log;

@@ -167,8 +167,10 @@ impl Process {
                 tokio::task::spawn_local(site);
             }
         }
+        supervisor.begin();
         let workers = Workers::start(&self.topology, binds, queues, self.config.log)?;
         tracing::info!(
+            target: "process",
             "Backstop is ready: {} frontends, {} backends, {} servers, {} worker threads.",
             self.topology.frontends.len(),
             self.topology.backends.len(),

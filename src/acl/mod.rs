@@ -128,3 +128,18 @@ impl Comparison {
         }
     }
 }
+
+impl Condition {
+    /// Whether it looks at nothing but which servers are usable or up, so that it is the same
+    /// for every client and can change only when a server does.
+    pub fn is_about_servers(&self) -> bool {
+        match self {
+            Self::All(inner) | Self::Any(inner) => inner.iter().all(Self::is_about_servers),
+            Self::Not(inner) => inner.is_about_servers(),
+            Self::Named(_, definition) => definition.is_about_servers(),
+            Self::Compare(sample, _, _) => matches!(sample, Sample::UsableServers(_)),
+            Self::ServerIsUp(_) => true,
+            Self::Source(_) => false,
+        }
+    }
+}

@@ -73,13 +73,13 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use super::super::sample::{
-        backend, empty_config, pass_check, server, settings, single_farm, take_down, with_backend,
-    };
     use super::super::view::View;
     use super::*;
     use crate::config::{Config, ServerAddress, ServerConfig};
     use crate::topology::Topology;
+    use crate::topology::sample::{
+        backend, empty_config, pass_check, server, settings, single_farm, take_down, with_backend,
+    };
     use crate::topology::status::ServerStatus;
 
     fn csv(topology: &Arc<Topology>, only_up: bool) -> Vec<String> {

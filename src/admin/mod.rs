@@ -8,7 +8,6 @@
 //! - [`auth`]: the user name and the password.
 //! - [`view`]: what the request's path asks for.
 //! - [`row`]: the facts of one frontend, server or backend, the same for every format.
-//! - [`reason`], [`words`]: where a frontend's new sessions go, and why.
 //! - [`fields`] and [`csv`]: `HAProxy`'s statistics fields, and their CSV form.
 //! - [`page`], [`table`], [`columns`], [`style`], [`figures`]: the HTML page.
 //! - [`body`]: long answers a piece at a time, so that other tasks of the thread get their turn.
@@ -22,16 +21,11 @@ pub mod fields;
 pub mod figures;
 pub mod http;
 pub mod page;
-pub mod reason;
 pub mod refusals;
 pub mod row;
 pub mod style;
 pub mod table;
 pub mod view;
-pub mod words;
-
-#[cfg(test)]
-mod sample;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -6,12 +6,12 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
 use super::figures::{age, grouped};
-use super::reason::{Route, Routes};
 use super::row::{Row, is_hidden_by_up};
 use super::style::{COLOURS, STYLE};
 use super::table;
 use super::view::View;
 use crate::config::StatsConfig;
+use crate::explain::{Route, Routes};
 use crate::topology::{Frontend, Topology};
 
 /// Stands where the tables go. Names cannot forge it: their `<` is escaped.
@@ -197,10 +197,10 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::sample::{backend, farms, pass_check, server, settings, take_down};
-    use super::super::sample::{single_farm, with_backend};
     use super::*;
     use crate::config::StatsConfig;
+    use crate::topology::sample::{backend, farms, pass_check, server, settings, take_down};
+    use crate::topology::sample::{single_farm, with_backend};
 
     fn page_of(topology: &Arc<Topology>, settings: StatsConfig, view: View) -> String {
         let report = Report {

@@ -5,9 +5,9 @@ use maud::{Markup, PreEscaped, html};
 use super::columns::{BACKEND_HEAD, FRONTEND_HEAD};
 use super::fields::{last_description, last_status};
 use super::figures::{age, grouped, lapse, shortened};
-use super::reason::servers_in_use;
 use super::row::{Check, Farm, Kind, Row, Standing};
 use super::style::Colour;
+use crate::explain::servers_in_use;
 use crate::topology::{Backend, Frontend};
 
 /// A frontend's table.
@@ -192,9 +192,11 @@ mod tests {
     use std::time::Duration;
 
     use super::super::columns::{BACKEND_GROUPS, FRONTEND_GROUPS};
-    use super::super::sample::{farms, pass_check, server, single_farm, take_down, with_backend};
     use super::*;
     use crate::topology::Topology;
+    use crate::topology::sample::{
+        farms, pass_check, server, single_farm, take_down, with_backend,
+    };
 
     fn shown(topology: &Topology, position: usize) -> String {
         let backend = &topology.backends[0];
@@ -265,7 +267,7 @@ mod tests {
     #[test]
     fn a_hostile_name_is_only_text() {
         let hostile = "<script>alert(1)</script>\"'&";
-        let topology = with_backend(super::super::sample::backend(
+        let topology = with_backend(crate::topology::sample::backend(
             hostile,
             false,
             vec![server(hostile, 80, true), server(ROWS, 81, false)],

@@ -201,6 +201,9 @@ pub struct RuleConfig {
     pub backend: BackendId,
     /// When it matches; `None` means always. `unless` is a [`Condition::Not`].
     pub condition: Option<Condition>,
+    /// Once the rule has matched it goes on to match until this holds. It looks at servers
+    /// only, and `condition` then does too.
+    pub until: Option<Condition>,
     /// The condition as the user wrote it, for people; `unless C` is `not (C)`, and empty means
     /// always.
     pub text: String,

@@ -78,6 +78,7 @@ pub(super) struct RawRule {
     pub(super) backend: Option<At<String>>,
     pub(super) when: Field<RawCondition>,
     pub(super) unless: Field<RawCondition>,
+    pub(super) until: Field<RawCondition>,
 }
 
 /// `[stats]`.
@@ -349,6 +350,7 @@ fn rule(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawRule> {
         backend: fields.require(r, "backend", Reader::name).given(),
         when: fields.read("if", |item| condition(r, item)),
         unless: fields.read("unless", |item| condition(r, item)),
+        until: fields.read("until", |item| condition(r, item)),
     };
     fields.finish(r);
     Some(rule)

@@ -22,6 +22,13 @@ pub enum Event {
         /// Why it was on probation.
         held: HoldReason,
     },
+    /// New sessions of a frontend go elsewhere.
+    RouteChanged {
+        /// The frontend's name.
+        frontend: String,
+        /// Where they go now, and why.
+        route: String,
+    },
     /// A backend lost its last usable server.
     BackendDown {
         /// Its name.
@@ -153,6 +160,9 @@ impl fmt::Display for Event {
                     "Server {server} is used again; it was kept back because {held}."
                 )
             }
+            Self::RouteChanged { frontend, route } => {
+                write!(f, "Frontend {frontend}: new sessions now go to {route}.")
+            }
             Self::BackendDown { backend } => {
                 write!(f, "backend {backend} has no server available!")
             }
@@ -164,9 +174,13 @@ impl Event {
     /// Writes the event to the log.
     pub fn log(&self) {
         match self {
-            Self::ServerDown(_) => tracing::warn!("{self}"),
-            Self::ServerUp(_) | Self::ServerReleased { .. } => tracing::info!("{self}"),
-            Self::BackendDown { .. } => tracing::error!("{self}"),
+            Self::ServerDown(_) | Self::RouteChanged { .. } => {
+                tracing::warn!(target: "event", "{self}")
+            }
+            Self::ServerUp(_) | Self::ServerReleased { .. } => {
+                tracing::info!(target: "event", "{self}")
+            }
+            Self::BackendDown { .. } => tracing::error!(target: "event", "{self}"),
         }
     }
 }

@@ -5,21 +5,15 @@ use std::sync::Arc;
 
 use crate::topology::{Backend, Frontend, Topology};
 
-/// The backend of the first rule that matches, else the default one (configuration.txt,
-/// "`use_backend`"). A rule counts even if its backend has no usable server.
+/// The backend of the first rule that matches, else the default one.
 pub(super) fn backend<'a>(
     topology: &'a Topology,
     frontend: &Frontend,
     client: SocketAddr,
     local: SocketAddr,
 ) -> Option<&'a Arc<Backend>> {
-    let facts = topology.facts(client, local);
-    let rules = &frontend.config.rules;
-    let matching = rules.iter().find(|rule| match &rule.condition {
-        Some(condition) => condition.holds(&facts),
-        None => true,
-    });
-    let id = matching
+    let rule = frontend.matching_rule(&topology.facts(client, local));
+    let id = rule
         .map(|rule| rule.backend)
         .or(frontend.config.default_backend)?;
     Some(topology.backend(id))

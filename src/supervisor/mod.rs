@@ -10,6 +10,7 @@
 mod recovery;
 mod shutdown;
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,9 +18,12 @@ use std::time::{Duration, Instant};
 
 use crate::config::policy::OnError;
 use crate::events::{Event, Reason, ServerChange};
+use crate::explain::{Route, Routes};
+use crate::id::BackendId;
 use crate::proxy::Sessions;
 use crate::topology::server::Observed;
 use crate::topology::status::{CheckReport, State};
+use crate::topology::usable::Mode;
 use crate::topology::{Backend, Server, Topology};
 
 /// Turns facts about servers into states, usable sets and events.
@@ -27,12 +31,22 @@ use crate::topology::{Backend, Server, Topology};
 pub struct Supervisor {
     topology: Arc<Topology>,
     sessions: Sessions,
+    /// Where each frontend's new sessions were last known to go; empty until sessions are
+    /// accepted.
+    routes: RefCell<Vec<Destination>>,
 }
+
+/// A backend and which of its servers, without the numbers that change all the time.
+type Destination = Option<(BackendId, Mode)>;
 
 impl Supervisor {
     /// A supervisor of all servers of `topology`, which may end `sessions`.
     pub fn new(topology: Arc<Topology>, sessions: Sessions) -> Rc<Self> {
-        Rc::new(Self { topology, sessions })
+        Rc::new(Self {
+            topology,
+            sessions,
+            routes: RefCell::default(),
+        })
     }
 
     /// Takes the result of a check. Returns how long to wait from its beginning to the next.
@@ -111,7 +125,8 @@ impl Supervisor {
                 },
             );
         } else {
-            self.backend(server).recompute(Instant::now());
+            self.recompute(server, Instant::now());
+            self.announce_routes();
         }
     }
 
@@ -170,8 +185,9 @@ impl Supervisor {
         if before == State::Down {
             self.recover(server, now);
         }
-        backend.recompute(now);
+        self.recompute(server, now);
         announce(backend, server, reason, had_server);
+        self.announce_routes();
         if state == State::Down {
             self.marked_down(server);
         } else if server.status().hold.is_none() {
@@ -179,9 +195,53 @@ impl Supervisor {
         }
     }
 
+    /// Takes a server's change into account wherever it matters to new sessions.
+    fn recompute(&self, server: &Server, now: Instant) {
+        self.backend(server).recompute(now);
+        self.topology.settle_rules();
+    }
+
+    /// Tells where each frontend's sessions go; from now on changes of that are told.
+    pub fn begin(&self) {
+        let nowhere = self
+            .topology
+            .frontends
+            .iter()
+            .map(|_| Some((BackendId(0), Mode::Nothing)));
+        self.routes.replace(nowhere.collect());
+        self.announce_routes();
+    }
+
+    /// Tells of every frontend whose sessions go elsewhere than before.
+    fn announce_routes(&self) {
+        if self.routes.borrow().is_empty() {
+            return;
+        }
+        let now = destinations(&self.topology);
+        let before = self.routes.replace(now.clone());
+        for ((frontend, now), before) in self.topology.frontends.iter().zip(now).zip(before) {
+            if now != before {
+                let route = Routes::of(frontend, &self.topology).otherwise;
+                let route = route.map_or("nowhere".into(), |route| route.to_string());
+                let frontend = frontend.config.name.clone();
+                Event::RouteChanged { frontend, route }.log();
+            }
+        }
+    }
+
     fn backend(&self, server: &Server) -> &Arc<Backend> {
         self.topology.backend(server.id.backend)
     }
+}
+
+fn destinations(topology: &Topology) -> Vec<Destination> {
+    let of = |frontend| Routes::of(frontend, topology).otherwise;
+    let destination = |route: Route<'_>| (route.backend.id, route.backend.usable().mode());
+    topology
+        .frontends
+        .iter()
+        .map(|frontend| of(frontend).map(destination))
+        .collect()
 }
 
 fn announce(backend: &Backend, server: &Server, reason: Reason, had_server: bool) {

@@ -56,12 +56,13 @@ impl Supervisor {
             ends
         });
         if released {
-            self.backend(server).recompute(now);
+            self.recompute(server, now);
             Event::ServerReleased {
                 server: server.path.clone(),
                 held: hold.reason,
             }
             .log();
+            self.announce_routes();
             self.start_slowly(server, now);
             self.marked_up(server);
         }
@@ -87,7 +88,7 @@ impl Supervisor {
                     }
                     goes_on
                 });
-                supervisor.backend(&server).recompute(now);
+                supervisor.recompute(&server, now);
                 if !goes_on {
                     return;
                 }

@@ -7,18 +7,13 @@ use super::status::{CheckHealth, ServerStatus};
 use super::{Backend, Frontend, Server, Topology};
 use crate::config::policy::InitState;
 use crate::config::{BackendConfig, CheckConfig, Config, ServerConfig};
-use crate::counters::Counters;
 use crate::id::{BackendId, FrontendId, ServerId};
 
 impl Topology {
     /// The graph for `config`, with nothing counted, for `workers` worker threads.
     pub fn build(config: &Config, workers: usize, now: Instant) -> Self {
         let frontends = config.frontends.iter().zip(0..).map(|(frontend, id)| {
-            Arc::new(Frontend {
-                id: FrontendId(id),
-                config: frontend.clone(),
-                counters: Counters::new(workers),
-            })
+            Arc::new(Frontend::new(FrontendId(id), frontend.clone(), workers))
         });
         let backends = config
             .backends

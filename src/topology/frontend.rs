@@ -1,6 +1,9 @@
 //! A frontend: its rules and what it counted.
 
-use crate::config::FrontendConfig;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::acl::eval::Facts;
+use crate::config::{FrontendConfig, RuleConfig};
 use crate::counters::Counters;
 use crate::id::FrontendId;
 
@@ -13,4 +16,120 @@ pub struct Frontend {
     pub config: FrontendConfig,
     /// What it counted.
     pub counters: Counters,
+    /// For each rule with `until`, whether it matches now. Written by the supervisor only.
+    latched: Vec<AtomicBool>,
+}
+
+impl Frontend {
+    /// A frontend with nothing counted.
+    pub fn new(id: FrontendId, config: FrontendConfig, workers: usize) -> Self {
+        let latched = config
+            .rules
+            .iter()
+            .map(|_| AtomicBool::new(false))
+            .collect();
+        Self {
+            id,
+            config,
+            counters: Counters::new(workers),
+            latched,
+        }
+    }
+
+    /// The first rule that matches (configuration.txt, "`use_backend`"). It counts even if its
+    /// backend has no usable server.
+    pub fn matching_rule(&self, facts: &impl Facts) -> Option<&RuleConfig> {
+        let mut rules = self.config.rules.iter().zip(&self.latched);
+        let matches = |(rule, latched): &(&RuleConfig, &AtomicBool)| match &rule.condition {
+            Some(_) if rule.until.is_some() => latched.load(Relaxed),
+            Some(condition) => condition.holds(facts),
+            None => true,
+        };
+        rules.find(matches).map(|(rule, _)| rule)
+    }
+
+    /// Whether the rule at `index` has matched and its `until` has not held since.
+    pub fn is_latched(&self, index: usize) -> bool {
+        self.latched[index].load(Relaxed)
+    }
+
+    /// Lets rules with `until` begin or end to match. Only the supervisor calls this, when a
+    /// server has changed.
+    pub fn settle(&self, facts: &impl Facts) {
+        for (rule, latched) in self.config.rules.iter().zip(&self.latched) {
+            if let (Some(condition), Some(until)) = (&rule.condition, &rule.until) {
+                let goes_on = latched.load(Relaxed) && !until.holds(facts);
+                latched.store(goes_on || condition.holds(facts), Relaxed);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::acl::{Comparison, Condition, Sample};
+    use crate::config::ClientTimeouts;
+    use crate::id::{BackendId, ServerId};
+
+    /// A backend with some usable servers, and nothing else.
+    struct Usable(Cell<u64>);
+
+    impl Facts for Usable {
+        fn usable_servers(&self, _: BackendId) -> u64 {
+            self.0.get()
+        }
+        fn backend_sessions(&self, _: BackendId) -> u64 {
+            0
+        }
+        fn frontend_sessions(&self, _: FrontendId) -> u64 {
+            0
+        }
+        fn server_is_up(&self, _: ServerId) -> bool {
+            true
+        }
+        fn client(&self) -> IpAddr {
+            Ipv4Addr::LOCALHOST.into()
+        }
+        fn destination_port(&self) -> u16 {
+            0
+        }
+    }
+
+    fn nbsrv(comparison: Comparison, count: u64) -> Condition {
+        Condition::Compare(Sample::UsableServers(BackendId(0)), comparison, count)
+    }
+
+    #[test]
+    fn a_rule_with_until_leaves_at_one_number_and_returns_at_another() {
+        let rule = RuleConfig {
+            backend: BackendId(1),
+            condition: Some(nbsrv(Comparison::LessOrEqual, 2)),
+            until: Some(nbsrv(Comparison::GreaterOrEqual, 4)),
+            text: String::new(),
+        };
+        let config = FrontendConfig {
+            name: "f".into(),
+            bind: Vec::new(),
+            rules: vec![rule],
+            default_backend: Some(BackendId(0)),
+            timeout: ClientTimeouts::default(),
+        };
+        let frontend = Frontend::new(FrontendId(0), config, 1);
+        let facts = Usable(Cell::new(0));
+        let matched: Vec<_> = [4, 3, 2, 3, 2, 3, 4, 3]
+            .map(|usable| {
+                facts.0.set(usable);
+                frontend.settle(&facts);
+                frontend.matching_rule(&facts).is_some()
+            })
+            .into();
+        assert_eq!(
+            matched,
+            [false, false, true, true, true, true, false, false]
+        );
+    }
 }

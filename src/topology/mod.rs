@@ -8,11 +8,13 @@ pub mod backend;
 pub mod build;
 pub mod frontend;
 pub mod latency;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod server;
 pub mod status;
 pub mod usable;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -52,6 +54,16 @@ impl Topology {
     /// Every server of every backend.
     pub fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
         self.backends.iter().flat_map(|backend| &backend.servers)
+    }
+
+    /// Lets rules with `until` begin or end to match. Only the supervisor calls this.
+    pub fn settle_rules(&self) {
+        // Such rules do not look at the client.
+        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let facts = self.facts(nobody, nobody);
+        self.frontends
+            .iter()
+            .for_each(|frontend| frontend.settle(&facts));
     }
 
     /// What rules can know of a session from `client` to `local`.

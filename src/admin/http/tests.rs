@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::super::sample::{backend, farms, server, settings, with_backend};
 use super::*;
 use crate::config::Credentials;
+use crate::topology::sample::{backend, farms, server, settings, with_backend};
 
 /// Nothing here should take longer.
 const PATIENCE: Duration = Duration::from_secs(10);

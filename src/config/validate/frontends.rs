@@ -99,11 +99,42 @@ fn build_rule(
         ),
         (None, None) => (None, String::new()),
     };
+    let until = condition_until(raw, condition.as_ref(), acls, problems)?;
     Some(RuleConfig {
         backend: to?,
         condition,
+        until,
         text,
     })
+}
+
+/// The condition that ends a rule's hold; `Some(None)` if there is none.
+fn condition_until(
+    raw: &RawRule,
+    begins: Option<&Condition>,
+    acls: &mut Acls<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Option<Condition>> {
+    let Some((until, _)) = condition(&raw.until, acls, problems)? else {
+        return Some(None);
+    };
+    let span = match &raw.until {
+        Field::Given(until) => until.text.span,
+        Field::Absent | Field::Broken => raw.span,
+    };
+    let Some(begins) = begins else {
+        let problem = Problem::error("a rule with `until` needs an `if` too").at(span);
+        problems
+            .push(problem.help("`if` says when the rule begins to match, `until` when it ends"));
+        return None;
+    };
+    if !(begins.is_about_servers() && until.is_about_servers()) {
+        let title = "the conditions of a rule with `until` may only look at servers";
+        let problem = Problem::error(title).at(span);
+        problems.push(problem.help("use `nbsrv(…)` and `srv_is_up(…)` only, in `if` as well"));
+        return None;
+    }
+    Some(Some(until))
 }
 
 /// `None` if the condition is wrong, `Some(None)` if there is none.

@@ -3,9 +3,11 @@
 //! A rule's condition may look at the client, which is not known here. Such a rule is listed as
 //! holding for some clients, and the search goes on for the others.
 
+pub mod words;
+
 use std::fmt;
 
-use super::words::Words;
+use self::words::Words;
 use crate::topology::usable::Mode;
 use crate::topology::{Backend, Frontend, Topology};
 
@@ -36,6 +38,8 @@ pub enum Why<'a> {
     Unconditional,
     /// A rule's condition holds.
     Holds(Words<'a>),
+    /// A rule's condition held, and what ends it has not come yet.
+    Until(Words<'a>, Words<'a>),
     /// A rule's condition holds for some clients.
     HoldsForSome(Words<'a>),
 }
@@ -44,13 +48,18 @@ impl<'a> Routes<'a> {
     /// The routes of `frontend` now.
     pub fn of(frontend: &'a Frontend, topology: &'a Topology) -> Self {
         let mut for_some = Vec::new();
-        for rule in &frontend.config.rules {
+        for (index, rule) in frontend.config.rules.iter().enumerate() {
             let backend = &**topology.backend(rule.backend);
             let words = rule.condition.as_ref().map(|c| Words::new(c, topology));
+            let until = rule.until.as_ref().filter(|_| frontend.is_latched(index));
+            let until = until.map(|condition| Words::new(condition, topology));
             let why = match words.map(|words| (words, words.truth())) {
                 None => Why::Unconditional,
+                Some((words, Some(false))) => match until {
+                    Some(until) => Why::Until(words, until),
+                    None => continue,
+                },
                 Some((words, Some(true))) => Why::Holds(words),
-                Some((_, Some(false))) => continue,
                 Some((words, None)) => {
                     let why = Why::HoldsForSome(words);
                     for_some.push(Route { backend, why });
@@ -83,6 +92,12 @@ impl Route<'_> {
             Why::Default => format!(" (default): {servers}"),
             Why::Unconditional => format!(" (a rule without a condition): {servers}"),
             Why::Holds(words) => format!(": {words} holds ({}); {servers}", words.evidence()),
+            Why::Until(words, until) => {
+                format!(
+                    ": {words} held, until {until} ({}); {servers}",
+                    until.evidence()
+                )
+            }
             Why::HoldsForSome(words) => format!(" if {words}: {servers}"),
         }
     }
@@ -133,11 +148,11 @@ fn without_primary(primaries: usize) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{farms, single_farm, take_down, with_rules, without_default};
     use super::*;
     use crate::acl::Condition;
     use crate::config::RuleConfig;
     use crate::id::BackendId;
+    use crate::topology::sample::{farms, single_farm, take_down, with_rules, without_default};
 
     fn told(topology: &Topology) -> Vec<String> {
         let routes = Routes::of(&topology.frontends[0], topology);
@@ -203,6 +218,7 @@ mod tests {
         let rule = |condition: Option<Condition>, backend| RuleConfig {
             backend: BackendId(backend),
             condition,
+            until: None,
             text: String::new(),
         };
         let inside = Condition::Source(vec!["10.0.0.0/8".parse().unwrap()]);

@@ -173,9 +173,9 @@ fn symbol(comparison: Comparison) -> &'static str {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::sample::{farms, take_down};
     use super::*;
     use crate::id::{BackendId, ServerId};
+    use crate::topology::sample::{farms, take_down};
 
     fn usable_at_most(limit: u64) -> Condition {
         let sample = Sample::UsableServers(BackendId(0));

@@ -111,6 +111,7 @@ pub(crate) fn farms() -> Arc<Topology> {
             "MAIN_not_enough_capacity".into(),
             few.into(),
         )),
+        until: None,
         text: "MAIN_not_enough_capacity".into(),
     }])
 }
