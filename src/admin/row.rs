@@ -65,7 +65,9 @@ pub enum Standing {
     Down,
     /// Taken as up without a check.
     Unchecked,
-    /// Up, but with a weight of 0.
+    /// Taken out by somebody.
+    Maintenance,
+    /// Up, but without new sessions: drained, on probation, or with a weight of 0.
     Drain,
 }
 
@@ -183,7 +185,7 @@ impl<'a> Row<'a> {
             proxy_number: backend_number(topology, backend),
             server_number: server.id.position + 1,
             status: status.to_string().into(),
-            standing: Standing::of(&status, server.config.weight),
+            standing: Standing::of(&status, status.weight.unwrap_or(server.config.weight)),
             tally: Tally::of(&server.counters),
             last_session: last_session(topology, &server.counters, now),
             farm: Some(Farm::of_server(server, &status, in_use, now)),
@@ -198,11 +200,13 @@ impl Standing {
     fn of(status: &ServerStatus, weight: u16) -> Self {
         let health = status.check.map(|c| (c.health, c.rise + c.fall - 1));
         match (status.state, health) {
+            (State::Maintenance, _) => Self::Maintenance,
+            (State::Drain, _) => Self::Drain,
             (State::Down, Some((1.., _))) => Self::GoingUp,
             (State::Down, _) => Self::Down,
             (State::Unchecked, _) => Self::Unchecked,
             (State::Up, Some((health, full))) if health < full => Self::GoingDown,
-            (State::Up, _) if weight == 0 => Self::Drain,
+            (State::Up, _) if weight == 0 || status.hold.is_some() => Self::Drain,
             (State::Up, _) => Self::Up,
         }
     }
@@ -213,7 +217,7 @@ impl Farm {
         let history = backend.history();
         let changed = now.saturating_duration_since(history.since);
         let in_use = set.mode() != Mode::Nothing;
-        let weight = |&position: &u32| u32::from(backend.server(position).config.weight);
+        let weight = |&position: &u32| u32::from(backend.server(position).weight());
         Self {
             weight: set.in_use().iter().map(weight).sum(),
             active: set.usable_primaries(),
@@ -232,7 +236,7 @@ impl Farm {
     fn of_server(server: &Server, status: &ServerStatus, in_use: bool, now: Instant) -> Self {
         let checked = status.check.is_some();
         Self {
-            weight: server.config.weight.into(),
+            weight: status.weight.unwrap_or(server.config.weight).into(),
             active: u32::from(!server.config.backup),
             backup: u32::from(server.config.backup),
             in_use,

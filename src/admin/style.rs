@@ -40,11 +40,12 @@ const GOING_UP: Colour = colour("gu", "active DOWN, going up", 0xff_d0_20, 0x86_
 const BACKUP_GOING_UP: Colour = colour("bgu", "backup DOWN, going up", 0xff_80_ff, 0x82_1c_7a);
 const DOWN: Colour = colour("down", "active or backup DOWN", 0xff_90_90, 0x8b_1a_1a);
 const UNCHECKED: Colour = colour("nc", "not checked", 0xe0_e0_e0, 0x3d_44_4b);
-const DRAIN: Colour = colour("dr", "active with weight 0", 0x20_a0_ff, 0x0a_58_96);
-const BACKUP_DRAIN: Colour = colour("bdr", "backup with weight 0", 0xcc_99_00, 0x6b_50_00);
+const MAINTENANCE: Colour = colour("mt", "in maintenance", 0xc0_78_20, 0x6e_42_10);
+const DRAIN: Colour = colour("dr", "active, no new sessions", 0x20_a0_ff, 0x0a_58_96);
+const BACKUP_DRAIN: Colour = colour("bdr", "backup, no new sessions", 0xcc_99_00, 0x6b_50_00);
 
 /// Every colour, in the order of the legend.
-pub const COLOURS: [Colour; 10] = [
+pub const COLOURS: [Colour; 11] = [
     UP,
     BACKUP_UP,
     GOING_DOWN,
@@ -53,6 +54,7 @@ pub const COLOURS: [Colour; 10] = [
     BACKUP_GOING_UP,
     DOWN,
     UNCHECKED,
+    MAINTENANCE,
     DRAIN,
     BACKUP_DRAIN,
 ];
@@ -72,6 +74,7 @@ impl Colour {
             (Standing::GoingUp, true) => &BACKUP_GOING_UP,
             (Standing::Down, _) => &DOWN,
             (Standing::Unchecked, _) => &UNCHECKED,
+            (Standing::Maintenance, _) => &MAINTENANCE,
             (Standing::Drain, false) => &DRAIN,
             (Standing::Drain, true) => &BACKUP_DRAIN,
         }
@@ -154,6 +157,7 @@ mod tests {
             (Standing::GoingUp, 0xff_d0_20, 0xff_80_ff),
             (Standing::Down, 0xff_90_90, 0xff_90_90),
             (Standing::Unchecked, 0xe0_e0_e0, 0xe0_e0_e0),
+            (Standing::Maintenance, 0xc0_78_20, 0xc0_78_20),
             (Standing::Drain, 0x20_a0_ff, 0xcc_99_00),
         ];
         for (standing, active, backup) in known {

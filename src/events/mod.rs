@@ -15,6 +15,10 @@ pub enum Event {
     ServerDown(ServerChange),
     /// A server serves again.
     ServerUp(ServerChange),
+    /// A server gets no new sessions because somebody wants it so.
+    ServerDrain(ServerChange),
+    /// A server was taken out by somebody.
+    ServerMaintenance(ServerChange),
     /// A server's probation is over.
     ServerReleased {
         /// `backend/server`.
@@ -60,6 +64,16 @@ pub struct ServerChange {
 pub enum Reason {
     /// What a check found.
     Check(CheckReport),
+    /// The operator's wish.
+    Operator {
+        /// Who wished it.
+        who: String,
+    },
+    /// The server's own agent.
+    Agent {
+        /// What it gave as its reason; may be empty.
+        why: String,
+    },
     /// Sessions could not connect.
     Errors,
     /// Sessions were accepted and not answered.
@@ -109,6 +123,9 @@ impl fmt::Display for Reason {
                 }
                 write!(f, ", check duration: {}ms", report.duration.as_millis())
             }
+            Self::Operator { who } => write!(f, "set by {who}"),
+            Self::Agent { why } if why.is_empty() => f.write_str("told by its agent"),
+            Self::Agent { why } => write!(f, "told by its agent, info: \"{why}\""),
             Self::Errors => f.write_str("too many sessions could not connect"),
             Self::Silence => f.write_str("it accepts sessions but does not answer them"),
             Self::Name {
@@ -154,6 +171,27 @@ impl fmt::Display for Event {
                     ""
                 },
             ),
+            Self::ServerDrain(change) => write!(
+                f,
+                "{} enters drain state, reason: {}. {} left.",
+                change.subject(),
+                change.reason,
+                change.farm(),
+            ),
+            Self::ServerMaintenance(change) => write!(
+                f,
+                "{} is going DOWN for maintenance, reason: {}. {} left.{} {} sessions active, \
+                 0 requeued, 0 remaining in queue.",
+                change.subject(),
+                change.reason,
+                change.farm(),
+                if change.on_backup {
+                    " Running on backup."
+                } else {
+                    ""
+                },
+                change.sessions,
+            ),
             Self::ServerReleased { server, held } => {
                 write!(
                     f,
@@ -174,7 +212,10 @@ impl Event {
     /// Writes the event to the log.
     pub fn log(&self) {
         match self {
-            Self::ServerDown(_) | Self::RouteChanged { .. } => {
+            Self::ServerDown(_)
+            | Self::ServerDrain(_)
+            | Self::ServerMaintenance(_)
+            | Self::RouteChanged { .. } => {
                 tracing::warn!(target: "event", "{self}")
             }
             Self::ServerUp(_) | Self::ServerReleased { .. } => {

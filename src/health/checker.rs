@@ -76,6 +76,9 @@ pub async fn run(
         }
     }
     loop {
+        while server.in_maintenance() {
+            server.check_asked_for().await;
+        }
         let began = Instant::now();
         let report = check_once(&server, &check, limit).await;
         let interval = supervisor.check_finished(&server, report);

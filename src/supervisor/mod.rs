@@ -22,9 +22,9 @@ use crate::explain::{Route, Routes};
 use crate::id::BackendId;
 use crate::proxy::Sessions;
 use crate::topology::server::Observed;
-use crate::topology::status::{CheckReport, State};
+use crate::topology::status::{Admin, AgentVerdict, CheckReport, ServerStatus, State};
 use crate::topology::usable::Mode;
-use crate::topology::{Backend, Server, Topology};
+use crate::topology::{Backend, Frontend, Server, Topology};
 
 /// Turns facts about servers into states, usable sets and events.
 #[derive(Debug)]
@@ -114,26 +114,24 @@ impl Supervisor {
             None => {}
         }
         server.set_address(address);
-        if server.config.check.is_none() && !server.is_up() {
-            let host = server.config.address.host.clone();
-            self.change(
-                server,
-                State::Unchecked,
-                Reason::Name {
-                    host,
-                    resolves: true,
-                },
-            );
-        } else {
-            self.recompute(server, Instant::now());
-            self.announce_routes();
-        }
+        server.update(|status| status.unresolved = false);
+        self.recompute(server, Instant::now());
+        let host = server.config.address.host.clone();
+        self.settle(
+            server,
+            Reason::Name {
+                host,
+                resolves: true,
+            },
+        );
+        self.announce_routes();
     }
 
     /// Takes that a server's name does not resolve. An address that is known is kept.
     pub fn address_missing(self: &Rc<Self>, server: &Arc<Server>) {
-        if server.address().is_none() && server.is_up() {
+        if server.address().is_none() {
             let host = server.config.address.host.clone();
+            server.update(|status| status.unresolved = true);
             self.mark_down(
                 server,
                 Reason::Name {
@@ -144,23 +142,42 @@ impl Supervisor {
         }
     }
 
+    /// Takes what the operator wants of a server.
+    pub fn set_admin(self: &Rc<Self>, server: &Arc<Server>, admin: Admin, who: &str) {
+        server.update(|status| status.admin = admin);
+        self.settle(
+            server,
+            Reason::Operator {
+                who: who.to_owned(),
+            },
+        );
+    }
+
+    /// Takes what a server's agent says.
+    pub fn set_agent(self: &Rc<Self>, server: &Arc<Server>, verdict: AgentVerdict) {
+        let why = verdict.down.clone().unwrap_or_default();
+        server.update(|status| status.agent = verdict);
+        self.settle(server, Reason::Agent { why });
+    }
+
+    /// Takes a server's new weight, 0 to 256; `None` is the configured one.
+    pub fn set_weight(self: &Rc<Self>, server: &Arc<Server>, weight: Option<u16>) {
+        server.update(|status| status.weight = weight.map(|weight| weight.min(256)));
+        self.recompute(server, Instant::now());
+        self.announce_routes();
+    }
+
     /// Counts one passed or failed check.
     fn judge(self: &Rc<Self>, server: &Arc<Server>, passed: bool, reason: Reason) {
-        let state = server.update(|status| {
-            if !passed && status.state == State::Up {
+        server.update(|status| {
+            if !passed && matches!(status.state, State::Up | State::Drain) {
                 status.failed_checks += 1;
             }
-            let health = status.check.as_mut()?;
-            health.record(passed);
-            Some(if health.is_up() {
-                State::Up
-            } else {
-                State::Down
-            })
+            if let Some(health) = &mut status.check {
+                health.record(passed);
+            }
         });
-        if let Some(state) = state {
-            self.change(server, state, reason);
-        }
+        self.settle(server, reason);
     }
 
     fn mark_down(self: &Rc<Self>, server: &Arc<Server>, reason: Reason) {
@@ -169,29 +186,62 @@ impl Supervisor {
                 health.health = 0;
             }
         });
-        self.change(server, State::Down, reason);
+        self.settle(server, reason);
     }
 
-    /// Gives a server a new state, with all that follows; does nothing if it has it already.
-    fn change(self: &Rc<Self>, server: &Arc<Server>, state: State, reason: Reason) {
+    /// Gives a server the state that follows from what is known of it, with all that this
+    /// leads to; does nothing if it has that state already.
+    fn settle(self: &Rc<Self>, server: &Arc<Server>, reason: Reason) {
         let now = Instant::now();
-        let before = server.status().state;
-        if before == state {
+        let (before, after) = server.update(|status| {
+            let before = status.state;
+            if before == State::Maintenance && status.effective() != State::Maintenance {
+                leave_maintenance(status);
+            }
+            status.change(status.effective(), now);
+            (before, status.state)
+        });
+        if before == after {
             return;
         }
-        server.update(|status| status.change(state, now));
-        let backend = self.backend(server);
-        let had_server = backend.usable().nbsrv() > 0;
-        if before == State::Down {
-            self.recover(server, now);
+        let had_server = self.backend(server).usable().nbsrv() > 0;
+        if matches!(before, State::Down | State::Maintenance) && server.is_up() {
+            self.recover(server, before == State::Down, now);
         }
         self.recompute(server, now);
-        announce(backend, server, reason, had_server);
+        self.announce(server, reason, had_server);
         self.announce_routes();
-        if state == State::Down {
-            self.marked_down(server);
-        } else if server.status().hold.is_none() {
-            self.marked_up(server);
+        self.follow(server, before, after);
+    }
+
+    /// What a change means to sessions and to the checker.
+    fn follow(self: &Rc<Self>, server: &Arc<Server>, before: State, after: State) {
+        if before == State::Maintenance {
+            server.ask_for_check();
+        }
+        match after {
+            State::Down | State::Maintenance => self.marked_down(server),
+            State::Up | State::Unchecked if server.status().hold.is_none() => {
+                self.marked_up(server);
+            }
+            State::Up | State::Unchecked | State::Drain => {}
+        }
+    }
+
+    fn announce(&self, server: &Server, reason: Reason, had_server: bool) {
+        let backend = self.backend(server);
+        let event = match server.status().state {
+            State::Down => Event::ServerDown,
+            State::Maintenance => Event::ServerMaintenance,
+            State::Drain => Event::ServerDrain,
+            State::Up | State::Unchecked => Event::ServerUp,
+        };
+        event(ServerChange::new(backend, server.id.position, reason)).log();
+        if had_server && backend.usable().nbsrv() == 0 {
+            Event::BackendDown {
+                backend: backend.config.name.clone(),
+            }
+            .log();
         }
     }
 
@@ -203,13 +253,11 @@ impl Supervisor {
 
     /// Tells where each frontend's sessions go; from now on changes of that are told.
     pub fn begin(&self) {
-        let nowhere = self
-            .topology
-            .frontends
-            .iter()
-            .map(|_| Some((BackendId(0), Mode::Nothing)));
-        self.routes.replace(nowhere.collect());
-        self.announce_routes();
+        self.routes.replace(destinations(&self.topology));
+        for frontend in &self.topology.frontends {
+            let (name, route) = (&frontend.config.name, self.route(frontend));
+            tracing::info!(target: "event", "Frontend {name}: new sessions go to {route}.");
+        }
     }
 
     /// Tells of every frontend whose sessions go elsewhere than before.
@@ -221,12 +269,15 @@ impl Supervisor {
         let before = self.routes.replace(now.clone());
         for ((frontend, now), before) in self.topology.frontends.iter().zip(now).zip(before) {
             if now != before {
-                let route = Routes::of(frontend, &self.topology).otherwise;
-                let route = route.map_or("nowhere".into(), |route| route.to_string());
-                let frontend = frontend.config.name.clone();
+                let (route, frontend) = (self.route(frontend), frontend.config.name.clone());
                 Event::RouteChanged { frontend, route }.log();
             }
         }
+    }
+
+    fn route(&self, frontend: &Frontend) -> String {
+        let route = Routes::of(frontend, &self.topology).otherwise;
+        route.map_or("nowhere".into(), |route| route.to_string())
     }
 
     fn backend(&self, server: &Server) -> &Arc<Backend> {
@@ -244,18 +295,9 @@ fn destinations(topology: &Topology) -> Vec<Destination> {
         .collect()
 }
 
-fn announce(backend: &Backend, server: &Server, reason: Reason, had_server: bool) {
-    let change = ServerChange::new(backend, server.id.position, reason);
-    let event = if server.is_up() {
-        Event::ServerUp
-    } else {
-        Event::ServerDown
-    };
-    event(change).log();
-    if had_server && backend.usable().nbsrv() == 0 {
-        Event::BackendDown {
-            backend: backend.config.name.clone(),
-        }
-        .log();
+/// As if it had just been started (configuration.txt, "init-state"; HAProxy's `srv_set_running`).
+fn leave_maintenance(status: &mut ServerStatus) {
+    if let Some(health) = &mut status.check {
+        health.health = health.rise;
     }
 }

@@ -25,11 +25,15 @@ const SILENCE_DAMPING: FlapDamping = FlapDamping {
 const SLOWSTART_STEPS: u32 = 20;
 
 impl Supervisor {
-    /// Puts a server that has just come up on probation or on a slow start, as configured.
-    pub(super) fn recover(self: &Rc<Self>, server: &Arc<Server>, now: Instant) {
+    /// Puts a server that has just come up on probation, if it had `failed`, or on a slow
+    /// start, as configured.
+    pub(super) fn recover(self: &Rc<Self>, server: &Arc<Server>, failed: bool, now: Instant) {
         let backend = &self.backend(server).config;
         let hold = server.update(|status| {
-            status.hold = probation(backend, server.config.backup, status, now);
+            status.hold = match failed {
+                true => probation(backend, server.config.backup, status, now),
+                false => None,
+            };
             status.slowstart = server.config.policy.slowstart.map(|_| now);
             status.hold
         });
@@ -48,7 +52,7 @@ impl Supervisor {
     fn release(self: &Rc<Self>, server: &Arc<Server>, hold: Hold) {
         let now = Instant::now();
         let released = server.update(|status| {
-            let ends = status.hold == Some(hold) && status.state == State::Up;
+            let ends = status.hold == Some(hold) && status.state != State::Down;
             if ends {
                 status.hold = None;
                 status.slowstart = server.config.policy.slowstart.map(|_| now);

@@ -85,7 +85,7 @@ impl Server {
             silent: AtomicU32::new(0),
             observed: AtomicU8::new(0),
             address: ArcSwapOption::empty(),
-            up: AtomicBool::new(status.state != State::Down),
+            up: AtomicBool::new(is_up(status.state)),
             status: Mutex::new(status),
         }
     }
@@ -105,9 +105,19 @@ impl Server {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the server is unchecked or not down (`srv_is_up`).
+    /// Whether the server is unchecked or not down, and not in maintenance (`srv_is_up`).
     pub fn is_up(&self) -> bool {
         self.up.load(Relaxed)
+    }
+
+    /// Its share of sessions: what somebody has set, else the configured one.
+    pub fn weight(&self) -> u16 {
+        self.status().weight.unwrap_or(self.config.weight)
+    }
+
+    /// Whether the server is in maintenance, where it is not checked.
+    pub fn in_maintenance(&self) -> bool {
+        self.status().state == State::Maintenance
     }
 
     /// Changes what is known of the server. Only the supervisor calls this, which then has the
@@ -115,7 +125,7 @@ impl Server {
     pub fn update<T>(&self, change: impl FnOnce(&mut ServerStatus) -> T) -> T {
         let mut status = self.status();
         let result = change(&mut status);
-        self.up.store(status.state != State::Down, Relaxed);
+        self.up.store(is_up(status.state), Relaxed);
         result
     }
 
@@ -181,7 +191,8 @@ impl Server {
     pub fn candidate(&self, prefer_zone: Option<&str>, now: Instant) -> Candidate {
         let status = self.status();
         Candidate {
-            up: status.state != State::Down && self.address.load().is_some(),
+            up: matches!(status.state, State::Up | State::Unchecked)
+                && self.address.load().is_some(),
             held: status.hold.is_some(),
             backup: self.config.backup,
             tier: self.tier,
@@ -193,7 +204,7 @@ impl Server {
     /// The configured weight in sixteenths, less while the server starts slowly (as in
     /// configuration.txt, "slowstart", which grows in steps of a sixteenth of the weight too).
     fn effective_weight(&self, status: &ServerStatus, now: Instant) -> u16 {
-        let full = self.config.weight * WEIGHT_SCALE;
+        let full = status.weight.unwrap_or(self.config.weight) * WEIGHT_SCALE;
         match (status.slowstart, self.config.policy.slowstart) {
             (Some(began), Some(length)) if full > 0 => {
                 let part = now.duration_since(began).as_secs_f64() / length.as_secs_f64();
@@ -202,4 +213,8 @@ impl Server {
             _ => full,
         }
     }
+}
+
+fn is_up(state: State) -> bool {
+    !matches!(state, State::Down | State::Maintenance)
 }

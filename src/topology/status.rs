@@ -16,6 +16,31 @@ pub enum State {
     Up,
     /// Its checks fail, or its name does not resolve.
     Down,
+    /// Up, but it gets no new sessions because somebody wants it so.
+    Drain,
+    /// Taken out by somebody: no new sessions and no checks.
+    Maintenance,
+}
+
+/// What somebody wants of a server, regardless of its checks; the last one is the strongest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Admin {
+    /// That it serves.
+    #[default]
+    Ready,
+    /// That it gets no new sessions.
+    Drain,
+    /// That it gets no new sessions and no checks.
+    Maintenance,
+}
+
+/// What a server's own agent says (configuration.txt, "agent-check").
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AgentVerdict {
+    /// What it wants of the server.
+    pub admin: Admin,
+    /// Why the server is down, if the agent says that it is.
+    pub down: Option<String>,
 }
 
 /// What a check found, in `HAProxy`'s words (management.txt, `check_status`).
@@ -107,6 +132,16 @@ pub struct ServerStatus {
     pub state: State,
     /// Its check's counter; `None` without a check.
     pub check: Option<CheckHealth>,
+    /// What the operator wants.
+    pub admin: Admin,
+    /// The operator's or the agent's weight, in place of the configured one.
+    pub weight: Option<u16>,
+    /// What its agent says.
+    pub agent: AgentVerdict,
+    /// Whether its name has never resolved.
+    pub unresolved: bool,
+    /// Whether the server that it tracks is down.
+    pub tracked_down: bool,
     /// The last finished check.
     pub last_check: Option<CheckReport>,
     /// Failed checks while the server was up (`chkfail`).
@@ -148,6 +183,11 @@ impl ServerStatus {
         Self {
             state,
             check,
+            admin: Admin::Ready,
+            weight: None,
+            agent: AgentVerdict::default(),
+            unresolved: false,
+            tracked_down: false,
             last_check: None,
             failed_checks: 0,
             downs: 0,
@@ -157,6 +197,19 @@ impl ServerStatus {
             slowstart: None,
             was_silent: false,
             bounces: Bounces::default(),
+        }
+    }
+
+    /// The state that follows from everything that is known.
+    pub fn effective(&self) -> State {
+        let failed = self.check.is_some_and(|check| !check.is_up());
+        let down = failed || self.unresolved || self.tracked_down || self.agent.down.is_some();
+        match self.admin.max(self.agent.admin) {
+            Admin::Maintenance => State::Maintenance,
+            _ if down => State::Down,
+            Admin::Drain => State::Drain,
+            Admin::Ready if self.check.is_none() => State::Unchecked,
+            Admin::Ready => State::Up,
         }
     }
 
@@ -179,22 +232,25 @@ impl ServerStatus {
     pub fn downtime(&self, now: Instant) -> Duration {
         match self.state {
             State::Down => self.past_downtime + now.duration_since(self.since),
-            State::Up | State::Unchecked => self.past_downtime,
+            _ => self.past_downtime,
         }
     }
 }
 
 impl fmt::Display for ServerStatus {
     /// The status word of the stats page: `UP`, `UP 1/3`, `NOLB` (on probation), `DOWN`,
-    /// `DOWN 1/2`, `no check`.
+    /// `DOWN 1/2`, `DOWN (agent)`, `DRAIN`, `MAINT`, `no check`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.state, self.check) {
+            (State::Maintenance, _) => f.write_str("MAINT"),
+            (State::Drain, _) => f.write_str("DRAIN"),
             (State::Unchecked, _) => f.write_str("no check"),
             (State::Up, _) if self.hold.is_some() => f.write_str("NOLB"),
             (State::Up, Some(c)) if c.health < c.rise + c.fall - 1 => {
                 write!(f, "UP {}/{}", c.health + 1 - c.rise, c.fall)
             }
             (State::Up, _) => f.write_str("UP"),
+            (State::Down, _) if self.agent.down.is_some() => f.write_str("DOWN (agent)"),
             (State::Down, Some(c)) if c.health > 0 => write!(f, "DOWN {}/{}", c.health, c.rise),
             (State::Down, _) => f.write_str("DOWN"),
         }
@@ -233,6 +289,23 @@ mod tests {
             ServerStatus::new(None, Instant::now()).to_string(),
             "no check"
         );
+    }
+
+    #[test]
+    fn maintenance_outranks_failure_and_failure_outranks_drain() {
+        let mut status = status(0);
+        assert_eq!(status.effective(), State::Down);
+        status.agent.admin = Admin::Drain;
+        assert_eq!(status.effective(), State::Down);
+        status.admin = Admin::Maintenance;
+        assert_eq!(status.effective(), State::Maintenance);
+        status.admin = Admin::Ready;
+        status.check = None;
+        assert_eq!(status.effective(), State::Drain);
+        status.agent = AgentVerdict::default();
+        assert_eq!(status.effective(), State::Unchecked);
+        status.tracked_down = true;
+        assert_eq!(status.effective(), State::Down);
     }
 
     #[test]
