@@ -67,3 +67,102 @@ impl Comparison {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Two usable servers on every backend, 10 sessions, only the first server of each up.
+    struct Session(&'static str);
+
+    impl Facts for Session {
+        fn usable_servers(&self, _: BackendId) -> u64 {
+            2
+        }
+
+        fn backend_sessions(&self, _: BackendId) -> u64 {
+            10
+        }
+
+        fn frontend_sessions(&self, _: FrontendId) -> u64 {
+            11
+        }
+
+        fn server_is_up(&self, server: ServerId) -> bool {
+            server.position == 0
+        }
+
+        fn client(&self) -> IpAddr {
+            self.0.parse().unwrap()
+        }
+
+        fn destination_port(&self) -> u16 {
+            443
+        }
+    }
+
+    const USABLE: Sample = Sample::UsableServers(BackendId(0));
+
+    fn usable(comparison: Comparison, value: u64) -> Condition {
+        Condition::Compare(USABLE, comparison, value)
+    }
+
+    fn holds(condition: &Condition) -> bool {
+        condition.holds(&Session("10.1.2.3"))
+    }
+
+    #[test]
+    fn each_comparison_below_at_and_above() {
+        let outcomes = |comparison| [1, 2, 3].map(|value| holds(&usable(comparison, value)));
+        assert_eq!(outcomes(Comparison::Equal), [false, true, false]);
+        assert_eq!(outcomes(Comparison::NotEqual), [true, false, true]);
+        assert_eq!(outcomes(Comparison::Less), [false, false, true]);
+        assert_eq!(outcomes(Comparison::LessOrEqual), [false, true, true]);
+        assert_eq!(outcomes(Comparison::Greater), [true, false, false]);
+        assert_eq!(outcomes(Comparison::GreaterOrEqual), [true, true, false]);
+    }
+
+    #[test]
+    fn each_sample_looks_at_its_own_number() {
+        let session = Session("10.1.2.3");
+        let backend = BackendId(0);
+        assert_eq!(USABLE.value(&session), 2);
+        assert_eq!(Sample::BackendSessions(backend).value(&session), 10);
+        assert_eq!(Sample::FrontendSessions(FrontendId(0)).value(&session), 11);
+        assert_eq!(Sample::DestinationPort.value(&session), 443);
+    }
+
+    #[test]
+    fn conditions_combine() {
+        let (yes, no) = (usable(Comparison::Equal, 2), usable(Comparison::Equal, 3));
+        let all = |a: &Condition, b: &Condition| Condition::All(vec![a.clone(), b.clone()]);
+        let any = |a: &Condition, b: &Condition| Condition::Any(vec![a.clone(), b.clone()]);
+        assert!(holds(&all(&yes, &yes)) && !holds(&all(&yes, &no)));
+        assert!(holds(&any(&no, &yes)) && !holds(&any(&no, &no)));
+        assert!(holds(&Condition::Not(Box::new(no.clone()))));
+        assert!(holds(&Condition::Named("a".to_owned(), Arc::new(yes))));
+        assert!(!holds(&Condition::Named("a".to_owned(), Arc::new(no))));
+    }
+
+    #[test]
+    fn a_server_is_up() {
+        let up = |position| {
+            holds(&Condition::ServerIsUp(ServerId {
+                backend: BackendId(0),
+                position,
+            }))
+        };
+        assert!(up(0) && !up(1));
+    }
+
+    #[test]
+    fn sources_match_also_when_ipv4_comes_as_ipv6() {
+        let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|network| network.parse().unwrap());
+        let condition = Condition::Source(networks.to_vec());
+        let matches = |client| condition.holds(&Session(client));
+        assert!(matches("10.1.2.3") && matches("::ffff:10.1.2.3") && matches("2001:db8::1"));
+        assert!(!matches("11.0.0.1") && !matches("::1"));
+    }
+}

@@ -107,3 +107,134 @@ fn show_network(f: &mut fmt::Formatter<'_>, network: &IpNet) -> fmt::Result {
         write!(f, " {network}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ipnet::{Ipv4Net, Ipv6Net};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::acl::parse::{self, Name};
+    use crate::acl::resolve::{Scope, resolve};
+    use crate::acl::{Comparison, Sample};
+
+    /// Backends, each with these servers, and frontends; ACLs are all defined alike.
+    const NAMES: [&str; 4] = ["bk-app", "and", "x.1:80", "_"];
+
+    struct Fixed;
+
+    impl Names for Fixed {
+        fn backend(&self, id: BackendId) -> &str {
+            NAMES[id.index()]
+        }
+
+        fn frontend(&self, id: FrontendId) -> &str {
+            NAMES[id.index()]
+        }
+
+        fn server(&self, id: ServerId) -> &str {
+            NAMES[id.index()]
+        }
+    }
+
+    fn definition() -> Arc<Condition> {
+        let sample = Sample::DestinationPort;
+        Arc::new(Condition::Compare(sample, Comparison::Equal, 80))
+    }
+
+    fn position(name: &Name) -> Option<u32> {
+        let found = NAMES.iter().position(|known| *known == name.text);
+        found.map(|position| position as u32)
+    }
+
+    impl Scope for Fixed {
+        fn backend(&mut self, name: &Name) -> Option<BackendId> {
+            position(name).map(BackendId)
+        }
+
+        fn server(&mut self, backend: BackendId, name: &Name) -> Option<ServerId> {
+            position(name).map(|position| ServerId { backend, position })
+        }
+
+        fn frontend(&mut self, name: &Name) -> Option<FrontendId> {
+            position(name).map(FrontendId)
+        }
+
+        fn acl(&mut self, _: &Name) -> Option<Arc<Condition>> {
+            Some(definition())
+        }
+    }
+
+    fn read(text: &str) -> Option<Condition> {
+        parse::parse(text)
+            .ok()
+            .and_then(|expression| resolve(&expression, &mut Fixed))
+    }
+
+    fn number(sample: Sample) -> impl Strategy<Value = Condition> {
+        let most = match sample {
+            Sample::DestinationPort => 65_535,
+            _ => u64::MAX,
+        };
+        (prop::sample::select(Comparison::ALL.to_vec()), 1..=most)
+            .prop_map(move |(comparison, value)| Condition::Compare(sample, comparison, value))
+    }
+
+    fn networks() -> impl Strategy<Value = Condition> {
+        let four = (any::<u32>(), 0..=32u8)
+            .prop_map(|(bits, prefix)| IpNet::V4(Ipv4Net::new(bits.into(), prefix).unwrap()));
+        let six = (any::<u128>(), 0..=128u8)
+            .prop_map(|(bits, prefix)| IpNet::V6(Ipv6Net::new(bits.into(), prefix).unwrap()));
+        let network = prop_oneof![four, six].prop_map(|network| network.trunc());
+        prop::collection::vec(network, 1..4).prop_map(Condition::Source)
+    }
+
+    fn test() -> impl Strategy<Value = Condition> {
+        let ids = || 0..NAMES.len() as u32;
+        prop_oneof![
+            ids().prop_flat_map(|id| number(Sample::UsableServers(BackendId(id)))),
+            ids().prop_flat_map(|id| number(Sample::BackendSessions(BackendId(id)))),
+            ids().prop_flat_map(|id| number(Sample::FrontendSessions(FrontendId(id)))),
+            number(Sample::DestinationPort),
+            networks(),
+            (ids(), ids()).prop_map(|(backend, position)| Condition::ServerIsUp(ServerId {
+                backend: BackendId(backend),
+                position,
+            })),
+            "[a-z_][A-Za-z0-9_.:-]{0,8}"
+                .prop_filter("may be the name of an ACL", |name| {
+                    !parse::is_keyword(name) && name.parse::<std::net::IpAddr>().is_err()
+                })
+                .prop_map(|name| Condition::Named(name, definition())),
+        ]
+    }
+
+    fn condition() -> impl Strategy<Value = Condition> {
+        test().prop_recursive(5, 24, 4, |inner| {
+            let several = || prop::collection::vec(inner.clone(), 2..4);
+            prop_oneof![
+                several().prop_map(Condition::All),
+                several().prop_map(Condition::Any),
+                inner
+                    .clone()
+                    .prop_map(|inner| Condition::Not(Box::new(inner))),
+            ]
+        })
+    }
+
+    #[test]
+    fn reads_as_people_write() {
+        let text = "not (nbsrv(bk-app) le 2 and src 10.0.0.0/8 ::1) or local";
+        assert_eq!(read(text).unwrap().show(&Fixed).to_string(), text);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_back(condition in condition()) {
+            let text = condition.show(&Fixed).to_string();
+            prop_assert_eq!(read(&text), Some(condition), "{}", text);
+        }
+    }
+}

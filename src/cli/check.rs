@@ -130,9 +130,10 @@ fn checks(servers: &[ServerConfig]) -> String {
         (Some(least), Some(most)) => format!("every {} to {}", shown(*least), shown(*most)),
         _ => return "no checks".to_owned(),
     };
-    match checked == servers.len() {
-        true => format!("all checked {every}"),
-        false => format!("{checked} of {} checked {every}", servers.len()),
+    if checked == servers.len() {
+        format!("all checked {every}")
+    } else {
+        format!("{checked} of {} checked {every}", servers.len())
     }
 }
 

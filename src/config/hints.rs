@@ -131,6 +131,7 @@ pub(super) fn unknown_key(kind: Kind, key: &str, known: &[&str]) -> Problem {
     }
     match closest(key, known.iter().copied()) {
         Some(name) => problem.help(format!("did you mean `{name}`?")),
+        None if known.len() == 1 => problem.help(format!("only {} is known here", quoted(known))),
         None => problem.help(format!("known here are {}", quoted(known))),
     }
 }
@@ -152,8 +153,7 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
         (Check, "inter") => called("interval"),
         (Check, "fastinter") => called("fast_interval"),
         (Check, "downinter") => called("down_interval"),
-        (Check, "addr") => called("address"),
-        (Server, "addr") => called("address"),
+        (Check | Server, "addr") => called("address"),
         (Server, "inter" | "interval") => say("write `check = { interval = \"2s\" }`"),
         (Server, "fastinter" | "fast_interval") => {
             say("write `check = { fast_interval = \"1s\" }`")
@@ -263,8 +263,14 @@ pub(super) fn closest<'c>(
     let distance = |candidate: &str| {
         let candidate = candidate.to_lowercase().replace('-', "_");
         let length = word.len().max(candidate.len());
-        let distance = strsim::damerau_levenshtein(&word, &candidate);
-        (distance * 3 <= length).then_some(distance)
+        let shorter = word.len().min(candidate.len());
+        let begins = word.starts_with(&candidate) || candidate.starts_with(&word);
+        match strsim::damerau_levenshtein(&word, &candidate) {
+            distance if distance * 3 <= length => Some(distance),
+            // `warning` for `warn`, `addr` for `address`.
+            distance if begins && shorter >= 3 => Some(distance),
+            _ => None,
+        }
     };
     candidates
         .take(if word.len() > LONGEST_CANDIDATE {
@@ -289,6 +295,9 @@ mod tests {
         assert_eq!(closest("default-backend"), Some("default_backend"));
         assert_eq!(closest("Bind"), Some("bind"));
         assert_eq!(closest("binds"), Some("bind"));
+        assert_eq!(closest("use"), Some("use_backend"));
         assert_eq!(closest("balance"), None);
+        assert_eq!(closest("b"), None);
+        assert_eq!(closest(&"bind".repeat(100)), None);
     }
 }

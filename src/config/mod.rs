@@ -80,15 +80,17 @@ pub fn parse(
 ) -> Result<Loaded, Report> {
     let (table, errors) = toml::de::DeTable::parse_recoverable(text);
     let syntax = syntax::Syntax::of(text, &errors);
-    let mut problems = syntax.problems;
     let mut reader = fields::Reader::new(text, env, syntax.broken_from.is_none());
     let raw = raw::file(&mut reader, table.get_ref());
+    let mut problems = reader.problems;
+    // What the parser made of a part that it could not read is not told on top.
+    problems.retain(|problem| problem.span().is_none_or(|span| !syntax.covers(span)));
     if let Some(end) = syntax.broken_from {
-        let before = |problem: &Problem| problem.span().is_some_and(|span| span.end <= end);
-        problems.extend(reader.problems.into_iter().filter(before));
+        problems.retain(|problem| problem.span().is_some_and(|span| span.end <= end));
+        problems.extend(syntax.problems);
         return Err(Report::new(file_name, text, problems));
     }
-    problems.append(&mut reader.problems);
+    problems.extend(syntax.problems);
     let config = validate::config(&raw, &mut problems);
     match config.filter(|_| problems.is_empty()) {
         None => Err(Report::new(file_name, text, problems)),

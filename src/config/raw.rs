@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::fields::{At, Field, Fields, Item, Reader, Text, entries};
+use super::fields::{At, Field, Fields, Item, Reader, Text, entries, one_or_list};
 use super::hints::Kind;
 use super::report::{Problem, Span};
 use super::value;
@@ -31,7 +31,7 @@ pub(super) struct RawConfig {
     pub(super) grace: Option<Duration>,
     pub(super) log: LogConfig,
     pub(super) defaults: RawDefaults,
-    pub(super) frontends: Vec<RawFrontend>,
+    pub(super) frontends: Field<Vec<RawFrontend>>,
     pub(super) backends: Vec<RawBackend>,
     pub(super) stats: Option<RawStats>,
 }
@@ -104,6 +104,13 @@ const SESSIONS: [(&str, SessionLog); 3] = [
     ("off", SessionLog::Off),
 ];
 
+impl RawConfig {
+    /// The frontends that could be read.
+    pub(super) fn frontends(&self) -> &[RawFrontend] {
+        self.frontends.as_ref().given().map_or(&[], Vec::as_slice)
+    }
+}
+
 /// Reads the whole file.
 pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
     let mut fields = Fields::new(Kind::File, Span { start: 0, end: 0 }, table);
@@ -125,7 +132,9 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
             .given()
             .unwrap_or_default(),
         frontends: named(r, &mut fields, "frontends", Kind::Frontends, frontend),
-        backends: named(r, &mut fields, "backends", Kind::Backends, backend),
+        backends: named(r, &mut fields, "backends", Kind::Backends, backend)
+            .given()
+            .unwrap_or_default(),
         stats: fields.read("stats", |item| stats(r, item)).given(),
     };
     fields.finish(r);
@@ -219,17 +228,17 @@ fn named<'t, T>(
     key: &'static str,
     kind: Kind,
     read: fn(&mut Reader<'_>, At<String>, Item<'t>) -> Option<T>,
-) -> Vec<T> {
-    let table = fields.read(key, |item| match item.value {
-        DeValue::Table(table) => Some(table),
-        _ => r.table(item, kind).and(None),
-    });
-    let items = table.given().map(entries).unwrap_or_default();
-    let named = items.into_iter().filter_map(|item| {
-        let name = key_name(r, item);
-        read(r, name, item)
-    });
-    named.collect()
+) -> Field<Vec<T>> {
+    fields.read_or_misspelt(key, |item| {
+        let DeValue::Table(table) = item.value else {
+            return r.table(item, kind).and(None);
+        };
+        let named = entries(table).into_iter().filter_map(|item| {
+            let name = key_name(r, item);
+            read(r, name, item)
+        });
+        Some(named.collect())
+    })
 }
 
 /// A key that is a name. A wrong one is recorded and used as it is, so that what stands under
@@ -255,8 +264,8 @@ fn frontend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> Option<RawF
             .read("acl", |item| acls(r, item))
             .given()
             .unwrap_or_default(),
-        rules: fields.read("use_backend", |item| rules(r, item)),
-        default_backend: fields.read("default_backend", |item| r.name(item)),
+        rules: fields.read_or_misspelt("use_backend", |item| rules(r, item)),
+        default_backend: fields.read_or_misspelt("default_backend", |item| r.name(item)),
         timeout: fields
             .read("timeout", |item| frontend_timeouts(r, item))
             .given()
@@ -273,19 +282,18 @@ fn frontend_timeouts(r: &mut Reader<'_>, item: Item<'_>) -> Option<ClientTimeout
     Some(timeouts)
 }
 
-/// The addresses of `bind`, without those that are wrong.
+/// The addresses of `bind`, without those that are wrong; `None` if none is right.
 fn binds(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<At<SocketAddr>>> {
-    let items = r.one_or_list(item);
+    let items = one_or_list(item);
     if items.is_empty() {
         r.problems
             .push(empty_list(item, "add an address, such as \"0.0.0.0:81\""));
     }
-    let binds = items.into_iter();
-    Some(
-        binds
-            .filter_map(|item| r.parsed(item, value::bind_address))
-            .collect(),
-    )
+    let addresses = items.into_iter();
+    let addresses: Vec<_> = addresses
+        .filter_map(|item| r.parsed(item, value::bind_address))
+        .collect();
+    (!addresses.is_empty()).then_some(addresses)
 }
 
 fn empty_list(item: Item<'_>, help: &str) -> Problem {
@@ -310,9 +318,10 @@ fn acl_name(r: &mut Reader<'_>, item: Item<'_>) -> At<String> {
     let word = name.value.as_str();
     let taken = parse::is_keyword(word);
     if taken || word.starts_with(|c: char| c.is_ascii_digit()) || word.parse::<IpAddr>().is_ok() {
-        let title = match taken {
-            true => format!("`{word}` means something else in conditions"),
-            false => format!("an ACL called `{word}` would be taken for a number or an address"),
+        let title = if taken {
+            format!("`{word}` means something else in conditions")
+        } else {
+            format!("an ACL called `{word}` would be taken for a number or an address")
         };
         let problem = Problem::error(title).at(name.span);
         r.problems

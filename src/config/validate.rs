@@ -10,6 +10,7 @@ mod names;
 use std::time::Duration;
 
 use self::names::Index;
+use super::fields::Field;
 use super::raw::{RawConfig, RawStats};
 use super::report::Problem;
 use super::{Config, StatsConfig};
@@ -20,7 +21,12 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 /// The configuration, or `None` if a part of it is missing, about which `problems` tells.
 pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Config> {
     let index = Index::new(raw);
-    if raw.frontends.is_empty() {
+    let none = match &raw.frontends {
+        Field::Absent => true,
+        Field::Given(frontends) => frontends.is_empty(),
+        Field::Broken => false,
+    };
+    if none {
         let problem = Problem::error("there is no frontend, so nothing would be listened on");
         let help =
             "add `[frontends.NAME]` with `bind = \"0.0.0.0:81\"` and `default_backend = \"…\"`";

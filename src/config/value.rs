@@ -10,7 +10,7 @@ mod expand;
 use std::ops::Range;
 
 pub use self::address::{bind_address, host, overlap, server_address};
-pub use self::duration::{duration, shown, unitless};
+pub use self::duration::{duration, shown, with_unit};
 pub use self::expand::expand;
 use super::Credentials;
 
@@ -52,7 +52,7 @@ pub fn name(text: &str) -> Result<String, Fault> {
     match text.char_indices().find(|&(_, c)| !allowed(c)) {
         None if text.is_empty() => Err(Fault::new("a name may not be empty")),
         None => Ok(text.to_owned()),
-        Some((at, c)) => Err(Fault::new(format!("{c:?} may not stand in a name"))
+        Some((at, c)) => Err(Fault::new(format!("{} may not stand in a name", told(c)))
             .help("names are made of letters, digits, `-`, `_`, `.` and `:`")
             .at(at..at + c.len_utf8())),
     }
@@ -90,7 +90,7 @@ pub fn uri(text: &str) -> Result<String, Fault> {
     let allowed = |c: char| c.is_ascii_graphic() && !";?#\"<>\\".contains(c);
     match text.char_indices().find(|&(_, c)| !allowed(c)) {
         None => Ok(text.to_owned()),
-        Some((at, c)) => Err(Fault::new(format!("{c:?} may not stand in the page's path"))
+        Some((at, c)) => Err(Fault::new(format!("{} may not stand in the page's path", told(c)))
             .help("write the path alone, such as \"/stats\"; `;csv` and the like are always there")
             .at(at..at + c.len_utf8())),
     }
@@ -102,9 +102,18 @@ pub fn realm(text: &str) -> Result<String, Fault> {
     let allowed = |c: char| !c.is_control() && !"\"\\".contains(c);
     match text.char_indices().find(|&(_, c)| !allowed(c)) {
         None => Ok(text.to_owned()),
-        Some((at, c)) => Err(Fault::new(format!("{c:?} may not stand in a realm"))
+        Some((at, c)) => Err(Fault::new(format!("{} may not stand in a realm", told(c)))
             .help("write the words as they are; a space needs no backslash before it here")
             .at(at..at + c.len_utf8())),
+    }
+}
+
+/// A character as a message names it.
+fn told(c: char) -> String {
+    match c {
+        ' ' => "a space".to_owned(),
+        c if c.is_control() => format!("the control character {c:?}"),
+        c => format!("`{c}`"),
     }
 }
 

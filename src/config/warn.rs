@@ -14,7 +14,7 @@ use crate::id::BackendId;
 /// Everything doubtful in a valid configuration.
 pub(super) fn warnings(raw: &RawConfig, config: &Config) -> Vec<Problem> {
     let mut warnings = Vec::new();
-    for (raw, frontend) in raw.frontends.iter().zip(&config.frontends) {
+    for (raw, frontend) in raw.frontends().iter().zip(&config.frontends) {
         client_timeout(raw, frontend, &mut warnings);
         unreachable_rules(raw, &mut warnings);
         let used = conditions::check(raw, config, &mut warnings);
@@ -109,7 +109,7 @@ fn used_backends<'c>(raw: &'c RawConfig, config: &'c Config) -> HashSet<&'c str>
         let rules = frontend.rules.iter().map(|rule| rule.backend);
         rules.chain(frontend.default_backend).map(name)
     });
-    let observed = raw.frontends.iter().flat_map(conditions::backends);
+    let observed = raw.frontends().iter().flat_map(conditions::backends);
     targets.chain(observed).collect()
 }
 

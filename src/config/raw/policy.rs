@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use crate::config::fields::{Fields, Item, Reader};
+use crate::config::fields::{Fields, Item, Reader, one_or_list};
 use crate::config::hints::Kind;
 use crate::config::policy::{
     Failback, FailoverPolicy, FlapDamping, Hedge, InitState, Observe, OnError, PreferredZone,
@@ -18,9 +18,16 @@ use crate::config::report::Problem;
 pub(in crate::config) struct RawFailover {
     hedge: Option<Hedge>,
     failback: Option<Failback>,
-    flap_damping: Option<Option<FlapDamping>>,
+    flap_damping: Option<RawDamping>,
     min_up: Option<Vec<u32>>,
     prefer_zone: Option<PreferredZone>,
+}
+
+/// `flap_damping`, which a backend can turn off again.
+#[derive(Clone, Copy)]
+enum RawDamping {
+    Off,
+    On(FlapDamping),
 }
 
 /// What `[defaults]`, backends and servers may say of a server.
@@ -111,7 +118,10 @@ impl RawFailover {
         FailoverPolicy {
             hedge: self.hedge.or(defaults.hedge).unwrap_or_default(),
             failback: self.failback.or(defaults.failback).unwrap_or_default(),
-            flap_damping: self.flap_damping.or(defaults.flap_damping).flatten(),
+            flap_damping: match self.flap_damping.or(defaults.flap_damping) {
+                None | Some(RawDamping::Off) => None,
+                Some(RawDamping::On(damping)) => Some(damping),
+            },
             min_up: self.min_up.clone().unwrap_or_default(),
             prefer_zone: self.prefer_zone.clone(),
         }
@@ -153,13 +163,17 @@ fn hedge(r: &mut Reader<'_>, item: Item<'_>) -> Option<Hedge> {
             r.duration(item).map(Hedge::After)
         }
         DeValue::Integer(_) | DeValue::Float(_) => r.duration(item).map(Hedge::After),
-        _ => r.choice(item, &[("auto", Hedge::Auto), ("off", Hedge::Off)]),
+        _ => {
+            let words = [("auto", Hedge::Auto), ("off", Hedge::Off)];
+            r.choice_or(item, &words, " or a duration such as \"50ms\"")
+        }
     }
 }
 
 fn failback(r: &mut Reader<'_>, item: Item<'_>) -> Option<Failback> {
     if let DeValue::String(_) = item.value {
-        return r.choice(item, &[("at-once", Failback::AtOnce)]);
+        let words = [("at-once", Failback::AtOnce)];
+        return r.choice_or(item, &words, " or a table such as `{ delay = \"30s\" }`");
     }
     let mut fields = r.table(item, Kind::Failback)?;
     let delay = fields.require(r, "delay", Reader::duration).given();
@@ -167,9 +181,9 @@ fn failback(r: &mut Reader<'_>, item: Item<'_>) -> Option<Failback> {
     delay.map(Failback::Delay)
 }
 
-fn flap_damping(r: &mut Reader<'_>, item: Item<'_>) -> Option<Option<FlapDamping>> {
+fn flap_damping(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawDamping> {
     if let DeValue::Boolean(false) = item.value {
-        return Some(None);
+        return Some(RawDamping::Off);
     }
     let mut fields = r.table(item, Kind::FlapDamping)?;
     let penalty = fields.require(r, "penalty", Reader::duration).given();
@@ -179,7 +193,7 @@ fn flap_damping(r: &mut Reader<'_>, item: Item<'_>) -> Option<Option<FlapDamping
     let penalty = penalty?;
     let max = max.unwrap_or(penalty.saturating_mul(32));
     let half_life = half_life.unwrap_or(DEFAULT_HALF_LIFE);
-    Some(Some(FlapDamping {
+    Some(RawDamping::On(FlapDamping {
         penalty,
         max,
         half_life,
@@ -188,7 +202,7 @@ fn flap_damping(r: &mut Reader<'_>, item: Item<'_>) -> Option<Option<FlapDamping
 
 /// One number for every tier, or a list that begins with tier 0.
 fn min_up(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<u32>> {
-    r.one_or_list(item)
+    one_or_list(item)
         .into_iter()
         .map(|item| count(r, item))
         .collect()

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::policy::{self, RawFailover, RawPolicy};
 use super::{empty_list, retries, server_timeouts};
-use crate::config::fields::{At, Field, Item, Reader};
+use crate::config::fields::{At, Item, Reader};
 use crate::config::hints::Kind;
 use crate::config::report::Span;
 use crate::config::{Balance, ServerAddress, ServerTimeouts, value};
@@ -130,20 +130,18 @@ fn server(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawServer> {
         tier: fields.read("tier", |item| r.number(item, 0..=1000)).given(),
         zone: fields.read("zone", |item| r.name(item)).given(),
         policy: policy::policy(r, &mut fields),
-        check: match fields.read("check", |item| server_check(r, item)) {
-            Field::Given(check) => check,
-            Field::Absent | Field::Broken => None,
-        },
+        check: fields.read("check", |item| server_check(r, item)).given(),
     };
     fields.finish(r);
     Some(server)
 }
 
-/// `check = true`, `false` or a table, which also means that the server is checked.
-fn server_check(r: &mut Reader<'_>, item: Item<'_>) -> Option<Option<RawCheck>> {
+/// `check = true` or a table, which both mean that the server is checked; `None` also for
+/// `check = false`.
+fn server_check(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawCheck> {
     match item.value {
-        DeValue::Boolean(checked) => Some(checked.then(RawCheck::default)),
-        DeValue::Table(_) => check_settings(r, item).map(Some),
+        DeValue::Boolean(checked) => checked.then(RawCheck::default),
+        DeValue::Table(_) => check_settings(r, item),
         _ => r.wrong_type(
             item,
             "`true`, `false` or a table such as `{ interval = \"2s\" }`",

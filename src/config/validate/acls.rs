@@ -1,7 +1,6 @@
 //! The ACLs of one frontend, which may use each other.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::names::{Index, unknown};
@@ -122,7 +121,7 @@ impl<'c> Acls<'c> {
             self.define(position, problems);
         }
         match &self.states[position] {
-            State::Known(condition, depth) if self.path.len().max(1) - 1 + depth < DEEPEST => {
+            State::Known(condition, depth) if self.path.len() + depth <= DEEPEST => {
                 Some((Arc::clone(condition), *depth))
             }
             State::Failed => None,
@@ -146,8 +145,8 @@ impl<'c> Acls<'c> {
             "LOCALHOST" => "write `src 127.0.0.0/8 ::1`".to_owned(),
             text => format!("add `acl.{text} = \"CONDITION\"` to this frontend"),
         };
-        unknown("ACL in this frontend", &name.text, span, known)
-            .unwrap_or_else(|problem| problem.help(help))
+        let title = format!("there is no ACL `{}` in this frontend", name.text);
+        unknown(title, &name.text, span, known, || help)
     }
 
     fn cycle(&self, position: usize, span: Span) -> Problem {
@@ -171,35 +170,24 @@ struct InText<'s, 'c> {
     depth: usize,
 }
 
-impl InText<'_, '_> {
-    fn found<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
-        result.map_err(|problem| self.problems.push(problem)).ok()
-    }
-
-    fn span(&self, range: &Range<usize>) -> Span {
-        self.text.part(range)
-    }
-}
-
 impl Scope for InText<'_, '_> {
     fn backend(&mut self, name: &Name) -> Option<BackendId> {
-        let found = self.acls.index.backend(&name.text, self.span(&name.range));
-        self.found(found)
+        let span = self.text.part(&name.range);
+        self.acls.index.backend(&name.text, span, self.problems)
     }
 
     fn server(&mut self, backend: BackendId, name: &Name) -> Option<ServerId> {
-        let span = self.span(&name.range);
-        let found = self.acls.index.server(backend, &name.text, span);
-        self.found(found)
+        let (index, span) = (self.acls.index, self.text.part(&name.range));
+        index.server(backend, &name.text, span, self.problems)
     }
 
     fn frontend(&mut self, name: &Name) -> Option<FrontendId> {
-        let found = self.acls.index.frontend(&name.text, self.span(&name.range));
-        self.found(found)
+        let span = self.text.part(&name.range);
+        self.acls.index.frontend(&name.text, span, self.problems)
     }
 
     fn acl(&mut self, name: &Name) -> Option<Arc<Condition>> {
-        let span = self.span(&name.range);
+        let span = self.text.part(&name.range);
         let (condition, depth) = self.acls.get(name, span, self.problems)?;
         self.depth = self.depth.max(depth);
         Some(condition)

@@ -12,7 +12,7 @@ use crate::config::value::overlap;
 type Owned<'c> = (&'c At<SocketAddr>, Option<usize>);
 
 pub(super) fn check(raw: &RawConfig, problems: &mut Vec<Problem>) {
-    let frontends = raw.frontends.iter().enumerate();
+    let frontends = raw.frontends().iter().enumerate();
     let binds = frontends
         .flat_map(|(owner, frontend)| frontend.bind.iter().map(move |bind| (bind, Some(owner))))
         .chain(
@@ -37,9 +37,10 @@ fn conflict((a, owner): Owned<'_>, (b, other): Owned<'_>) -> bool {
 }
 
 fn twice(first: &At<SocketAddr>, again: &At<SocketAddr>) -> Problem {
-    let title = match first.value == again.value {
-        true => format!("`{}` is listened on twice", again.value),
-        false => format!("`{}` and `{}` overlap", first.value, again.value),
+    let title = if first.value == again.value {
+        format!("`{}` is listened on twice", again.value)
+    } else {
+        format!("`{}` and `{}` overlap", first.value, again.value)
     };
     Problem::error(title)
         .at(again.span)

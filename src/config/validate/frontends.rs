@@ -3,11 +3,10 @@
 use super::acls::Acls;
 use super::names::Index;
 use crate::acl::Condition;
-use crate::config::fields::{At, Field};
+use crate::config::fields::Field;
 use crate::config::raw::{RawCondition, RawConfig, RawFrontend, RawRule};
 use crate::config::report::Problem;
 use crate::config::{ClientTimeouts, FrontendConfig, RuleConfig};
-use crate::id::BackendId;
 
 pub(super) fn build(
     raw: &RawConfig,
@@ -15,7 +14,7 @@ pub(super) fn build(
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<FrontendConfig>> {
     let frontends: Vec<_> = raw
-        .frontends
+        .frontends()
         .iter()
         .map(|frontend| complete(frontend, raw.defaults.client, index, problems))
         .collect();
@@ -38,7 +37,7 @@ fn complete(
         .collect();
     check_destination(raw, problems);
     let default_backend = match &raw.default_backend {
-        Field::Given(name) => Some(backend(name, index, problems)?),
+        Field::Given(name) => Some(index.backend(&name.value, name.span, problems)?),
         Field::Absent | Field::Broken => None,
     };
     Some(FrontendConfig {
@@ -66,21 +65,14 @@ fn check_destination(raw: &RawFrontend, problems: &mut Vec<Problem>) {
     }
 }
 
-fn backend(name: &At<String>, index: &Index<'_>, problems: &mut Vec<Problem>) -> Option<BackendId> {
-    let found = index.backend(&name.value, name.span);
-    found.map_err(|problem| problems.push(problem)).ok()
-}
-
 fn build_rule(
     raw: &RawRule,
     index: &Index<'_>,
     acls: &mut Acls<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<RuleConfig> {
-    let to = raw
-        .backend
-        .as_ref()
-        .and_then(|name| backend(name, index, problems));
+    let name = raw.backend.as_ref();
+    let to = name.and_then(|name| index.backend(&name.value, name.span, problems));
     if let (Field::Given(when), Field::Given(unless)) = (&raw.when, &raw.unless) {
         let title = "a rule has `if` or `unless`, not both";
         let problem = Problem::error(title)
@@ -91,15 +83,18 @@ fn build_rule(
     }
     let when = condition(&raw.when, acls, problems);
     let unless = condition(&raw.unless, acls, problems);
-    let (condition, text) = match (when?, unless?) {
-        (Some((condition, text)), _) => (Some(condition), text),
-        (None, Some((condition, text))) => (
-            Some(Condition::Not(Box::new(condition))),
-            format!("not ({text})"),
-        ),
-        (None, None) => (None, String::new()),
+    let until = condition(&raw.until, acls, problems);
+    let (condition, text) = match (when, unless) {
+        (Field::Broken, _) | (_, Field::Broken) => return None,
+        (Field::Given((condition, text)), _) => (Some(condition), text),
+        (Field::Absent, Field::Given((condition, text))) => {
+            let not = Condition::Not(Box::new(condition));
+            (Some(not), format!("not ({text})"))
+        }
+        (Field::Absent, Field::Absent) => (None, String::new()),
     };
-    let until = condition_until(raw, condition.as_ref(), acls, problems)?;
+    let until = until.given().map(|(until, _)| until);
+    check_until(raw, condition.as_ref(), until.as_ref(), problems);
     Some(RuleConfig {
         backend: to?,
         condition,
@@ -108,47 +103,42 @@ fn build_rule(
     })
 }
 
-/// The condition that ends a rule's hold; `Some(None)` if there is none.
-fn condition_until(
+/// Whether a rule's `until` goes together with the condition that it ends.
+fn check_until(
     raw: &RawRule,
     begins: Option<&Condition>,
-    acls: &mut Acls<'_>,
+    until: Option<&Condition>,
     problems: &mut Vec<Problem>,
-) -> Option<Option<Condition>> {
-    let Some((until, _)) = condition(&raw.until, acls, problems)? else {
-        return Some(None);
+) {
+    let (Field::Given(raw), Some(until)) = (&raw.until, until) else {
+        return;
     };
-    let span = match &raw.until {
-        Field::Given(until) => until.text.span,
-        Field::Absent | Field::Broken => raw.span,
-    };
-    let Some(begins) = begins else {
-        let problem = Problem::error("a rule with `until` needs an `if` too").at(span);
-        problems
-            .push(problem.help("`if` says when the rule begins to match, `until` when it ends"));
-        return None;
-    };
-    if !(begins.is_about_servers() && until.is_about_servers()) {
-        let title = "the conditions of a rule with `until` may only look at servers";
-        let problem = Problem::error(title).at(span);
-        problems.push(problem.help("use `nbsrv(…)` and `srv_is_up(…)` only, in `if` as well"));
-        return None;
+    let error = |title| Problem::error(title).at(raw.text.span);
+    match begins {
+        None => problems.push(
+            error("a rule with `until` needs an `if` too")
+                .help("`if` says when the rule begins to match, `until` when it ends"),
+        ),
+        Some(begins) if begins.is_about_servers() && until.is_about_servers() => {}
+        Some(_) => problems.push(
+            error("the conditions of a rule with `until` may only look at servers")
+                .help("use `nbsrv(…)` and `srv_is_up(…)` only, in `if` as well"),
+        ),
     }
-    Some(Some(until))
 }
 
-/// `None` if the condition is wrong, `Some(None)` if there is none.
+/// A condition with its names looked up, and its text.
 fn condition(
     field: &Field<RawCondition>,
     acls: &mut Acls<'_>,
     problems: &mut Vec<Problem>,
-) -> Option<Option<(Condition, String)>> {
+) -> Field<(Condition, String)> {
     match field {
-        Field::Absent => Some(None),
-        Field::Broken => None,
-        Field::Given(raw) => {
-            let condition = acls.resolve(raw, problems)?;
-            Some(Some((condition, raw.text.value.clone())))
-        }
+        Field::Absent => Field::Absent,
+        Field::Broken => Field::Broken,
+        Field::Given(raw) => match acls.resolve(raw, problems) {
+            None => Field::Broken,
+            Some(condition) => Field::Given((condition, raw.text.value.clone())),
+        },
     }
 }

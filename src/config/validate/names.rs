@@ -18,7 +18,7 @@ pub(super) struct Index<'c> {
 
 impl<'c> Index<'c> {
     pub(super) fn new(raw: &'c RawConfig) -> Self {
-        let frontends = raw.frontends.iter().map(|f| f.name.value.as_str());
+        let frontends = raw.frontends().iter().map(|f| f.name.value.as_str());
         let backends = raw.backends.iter().map(|b| b.name.value.as_str());
         let servers = raw.backends.iter().map(|backend| {
             let named = backend.servers.iter().zip(0..);
@@ -34,22 +34,36 @@ impl<'c> Index<'c> {
         }
     }
 
-    pub(super) fn backend(&self, name: &str, span: Span) -> Result<BackendId, Problem> {
-        let candidates = self.raw.backends.iter().map(|b| b.name.value.as_str());
-        let missing = || {
-            unknown("backend", name, span, candidates)
-                .unwrap_or_else(|problem| problem.help(format!("add `[backends.{name}]`")))
-        };
-        self.backends.get(name).copied().ok_or_else(missing)
+    pub(super) fn backend(
+        &self,
+        name: &str,
+        span: Span,
+        problems: &mut Vec<Problem>,
+    ) -> Option<BackendId> {
+        let known = self.raw.backends.iter().map(|b| b.name.value.as_str());
+        let add = || format!("add `[backends.{name}]`");
+        let found = self.backends.get(name).copied();
+        if found.is_none() {
+            let title = format!("there is no backend `{name}`");
+            problems.push(unknown(title, name, span, known, add));
+        }
+        found
     }
 
-    pub(super) fn frontend(&self, name: &str, span: Span) -> Result<FrontendId, Problem> {
-        let candidates = self.raw.frontends.iter().map(|f| f.name.value.as_str());
-        let missing = || {
-            unknown("frontend", name, span, candidates)
-                .unwrap_or_else(|problem| problem.help(format!("add `[frontends.{name}]`")))
-        };
-        self.frontends.get(name).copied().ok_or_else(missing)
+    pub(super) fn frontend(
+        &self,
+        name: &str,
+        span: Span,
+        problems: &mut Vec<Problem>,
+    ) -> Option<FrontendId> {
+        let known = self.raw.frontends().iter().map(|f| f.name.value.as_str());
+        let add = || format!("add `[frontends.{name}]`");
+        let found = self.frontends.get(name).copied();
+        if found.is_none() {
+            let title = format!("there is no frontend `{name}`");
+            problems.push(unknown(title, name, span, known, add));
+        }
+        found
     }
 
     pub(super) fn server(
@@ -57,42 +71,37 @@ impl<'c> Index<'c> {
         backend: BackendId,
         name: &str,
         span: Span,
-    ) -> Result<ServerId, Problem> {
+        problems: &mut Vec<Problem>,
+    ) -> Option<ServerId> {
         let raw = &self.raw.backends[backend.index()];
-        let known = |server: &'c crate::config::raw::RawServer| server.name.as_ref();
-        let candidates = raw
-            .servers
-            .iter()
-            .filter_map(known)
-            .map(|n| n.value.as_str());
-        let missing = || {
-            let title = format!("server in backend `{}`", raw.name.value);
-            unknown(&title, name, span, candidates)
-                .unwrap_or_else(|problem| problem.help("name one of its `servers`"))
-        };
+        let known = raw.servers.iter().filter_map(|server| server.name.as_ref());
+        let known = known.map(|name| name.value.as_str());
+        let add = || "name one of its `servers`".to_owned();
         let position = self.servers[backend.index()].get(name).copied();
-        position
-            .map(|position| ServerId { backend, position })
-            .ok_or_else(missing)
+        if position.is_none() {
+            let title = format!(
+                "there is no server `{name}` in backend `{}`",
+                raw.name.value
+            );
+            problems.push(unknown(title, name, span, known, add));
+        }
+        position.map(|position| ServerId { backend, position })
     }
 }
 
-/// The error for a name that nothing has: `Ok` with a suggestion, `Err` if none is near.
+/// The error for a name that nothing has, with the nearest one of `known`, or else with what
+/// `otherwise` says.
 pub(super) fn unknown<'n>(
-    what: &str,
+    title: String,
     name: &str,
     span: Span,
-    candidates: impl Iterator<Item = &'n str>,
-) -> Result<Problem, Problem> {
-    let (what, place) = match what.split_once(' ') {
-        Some((what, place)) => (what, format!(" {place}")),
-        None => (what, String::new()),
-    };
-    let problem = Problem::error(format!("there is no {what} `{name}`{place}")).at(span);
-    match closest(name, candidates) {
-        Some(near) => Ok(problem.help(format!("did you mean `{near}`?"))),
-        None => Err(problem),
-    }
+    known: impl Iterator<Item = &'n str>,
+    otherwise: impl FnOnce() -> String,
+) -> Problem {
+    let near = closest(name, known).map(|near| format!("did you mean `{near}`?"));
+    Problem::error(title)
+        .at(span)
+        .help(near.unwrap_or_else(otherwise))
 }
 
 /// Records each name that an earlier one has too.

@@ -37,13 +37,11 @@ pub fn server_address(text: &str) -> Result<ServerAddress, Fault> {
 /// A name or an IP address, with or without brackets, without a port.
 pub fn host(text: &str) -> Result<String, Fault> {
     if let Some(ip) = ip_address(text) {
-        return match ip.is_unspecified() {
-            false => Ok(ip.to_string()),
-            true => Err(
-                Fault::new(format!("`{text}` is not the address of a server"))
-                    .help("write the address or name that connections go to"),
-            ),
-        };
+        if ip.is_unspecified() {
+            let title = format!("`{text}` is not the address of a server");
+            return Err(Fault::new(title).help("write the address or name that connections go to"));
+        }
+        return Ok(ip.to_string());
     }
     if text.contains([':', '[', ']']) {
         return Err(
@@ -138,7 +136,7 @@ fn not_a_path(text: &str) -> Result<(), Fault> {
 }
 
 fn not_an_ip(host: &str, port: u16) -> Fault {
-    Fault::new(format!("`{host}` is not an IP address of this machine"))
+    Fault::new(format!("`{host}` is not an IP address"))
         .help(format!(
             "names are not looked up to listen on; write \"127.0.0.1:{port}\" for this machine \
              only, or \"0.0.0.0:{port}\" for all its IPv4 addresses"

@@ -53,7 +53,7 @@ fn no_number(text: &str) -> Fault {
 
 fn wrong_unit(number: &str, unit: &str) -> Fault {
     if unit.is_empty() {
-        return unitless(number);
+        return Fault::new("a duration needs a unit").help(with_unit(number));
     }
     if unit.starts_with(['.', ',']) {
         return Fault::new("a duration is a whole number of its unit")
@@ -72,12 +72,9 @@ fn wrong_unit(number: &str, unit: &str) -> Fault {
     fault.help(format!("write \"{number}{meant}\""))
 }
 
-/// A number that lacks its unit.
-pub fn unitless(number: &str) -> Fault {
-    Fault::new("a duration needs a unit").help(format!(
-        "write \"{number}ms\" for milliseconds, which HAProxy takes a bare number for, \
-         or \"{number}s\" for seconds"
-    ))
+/// What to write instead of a number that lacks its unit.
+pub fn with_unit(number: &str) -> String {
+    format!("write \"{number}ms\" for milliseconds, as in HAProxy, or \"{number}s\" for seconds")
 }
 
 /// The duration as it would be configured: in the longest unit that says it exactly.

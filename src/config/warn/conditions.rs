@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::acl::parse::{Expression, Name};
 use crate::acl::{Comparison, SampleKind};
-use crate::config::fields::{Field, Text};
+use crate::config::fields::Text;
 use crate::config::raw::{RawCondition, RawFrontend};
 use crate::config::report::Problem;
 use crate::config::{BackendConfig, Config};
@@ -19,15 +19,17 @@ pub(super) struct Used<'c> {
 fn conditions(raw: &RawFrontend) -> impl Iterator<Item = &RawCondition> {
     let acls = raw.acls.iter().filter_map(|acl| acl.condition.as_ref());
     let rules = raw.rules.as_ref().given().into_iter().flatten();
-    let rules = rules.flat_map(|rule| [rule.when.as_ref(), rule.unless.as_ref()]);
-    acls.chain(rules.filter_map(Field::given))
+    let rules = rules.flat_map(|rule| [&rule.when, &rule.unless, &rule.until]);
+    acls.chain(rules.filter_map(|field| field.as_ref().given()))
 }
 
 /// Calls `visit` with every test of the expression.
 fn tests<'e>(expression: &'e Expression, visit: &mut dyn FnMut(&'e Expression)) {
     match expression {
         Expression::All(inner) | Expression::Any(inner) => {
-            inner.iter().for_each(|inner| tests(inner, visit));
+            for inner in inner {
+                tests(inner, visit);
+            }
         }
         Expression::Not(inner) => tests(inner, visit),
         test => visit(test),
@@ -157,9 +159,6 @@ fn most_usable(farm: &BackendConfig) -> u64 {
             |server: &&crate::config::ServerConfig| server.weight > 0 && server.backup == backup;
         farm.servers.iter().filter(usable).count() as u64
     };
-    let backups = match farm.allbackups {
-        true => count(true),
-        false => count(true).min(1),
-    };
-    backups.max(count(false))
+    let at_once = if farm.allbackups { u64::MAX } else { 1 };
+    count(true).min(at_once).max(count(false))
 }
