@@ -216,10 +216,10 @@ impl Event {
             | Self::ServerDrain(_)
             | Self::ServerMaintenance(_)
             | Self::RouteChanged { .. } => {
-                tracing::warn!(target: "event", "{self}")
+                tracing::warn!(target: "event", "{self}");
             }
             Self::ServerUp(_) | Self::ServerReleased { .. } => {
-                tracing::info!(target: "event", "{self}")
+                tracing::info!(target: "event", "{self}");
             }
             Self::BackendDown { .. } => tracing::error!(target: "event", "{self}"),
         }

@@ -30,9 +30,10 @@ impl Supervisor {
     pub(super) fn recover(self: &Rc<Self>, server: &Arc<Server>, failed: bool, now: Instant) {
         let backend = &self.backend(server).config;
         let hold = server.update(|status| {
-            status.hold = match failed {
-                true => probation(backend, server.config.backup, status, now),
-                false => None,
+            status.hold = if failed {
+                probation(backend, server.config.backup, status, now)
+            } else {
+                None
             };
             status.slowstart = server.config.policy.slowstart.map(|_| now);
             status.hold

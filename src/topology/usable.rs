@@ -449,7 +449,7 @@ mod tests {
             tried in prop::collection::vec(0u32..12, 0..6),
             last: bool,
         ) {
-            let policy = Policy { allbackups, zone_min_up, ..Policy::default() };
+            let policy = Policy { zone_min_up, allbackups, ..Policy::default() };
             let set = UsableSet::compute(&servers, &policy, None);
             prop_assert_eq!(set.first().is_some(), servers.iter().any(|s| s.usable()));
             let best = servers.iter().filter(|s| s.ready()).map(|s| s.tier).min();
