@@ -12,12 +12,10 @@ use super::fields::{At, Field, Fields, Item, Reader, Text, entries, one_or_list}
 use super::hints::Kind;
 use super::report::{Problem, Span};
 use super::value;
-use super::{
-    Balance, ClientTimeouts, Credentials, LogConfig, LogFormat, LogLevel, ServerTimeouts,
-    SessionLog,
-};
+use super::{Balance, ClientTimeouts, Credentials, LogConfig, ServerTimeouts};
 use crate::acl::parse::{self, Expression};
 
+mod log;
 mod policy;
 mod servers;
 
@@ -90,20 +88,6 @@ pub(super) struct RawStats {
     pub(super) refresh: Option<Duration>,
 }
 
-const LEVELS: [(&str, LogLevel); 5] = [
-    ("error", LogLevel::Error),
-    ("warn", LogLevel::Warn),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-    ("trace", LogLevel::Trace),
-];
-const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-const SESSIONS: [(&str, SessionLog); 3] = [
-    ("all", SessionLog::All),
-    ("failed", SessionLog::Failed),
-    ("off", SessionLog::Off),
-];
-
 impl RawConfig {
     /// The frontends that could be read.
     pub(super) fn frontends(&self) -> &[RawFrontend] {
@@ -124,9 +108,9 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
         threads: threads.and_then(|threads| NonZeroUsize::new(threads.value as usize)),
         grace: grace.map(|grace| grace.value),
         log: fields
-            .read("log", |item| log(r, item))
+            .read("log", |item| log::read(r, item))
             .given()
-            .unwrap_or(DEFAULT_LOG),
+            .unwrap_or(log::DEFAULT),
         defaults: fields
             .read("defaults", |item| defaults(r, item))
             .given()
@@ -139,29 +123,6 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
     };
     fields.finish(r);
     config
-}
-
-const DEFAULT_LOG: LogConfig = LogConfig {
-    level: LogLevel::Info,
-    format: LogFormat::Text,
-    sessions: SessionLog::All,
-};
-
-fn log(r: &mut Reader<'_>, item: Item<'_>) -> Option<LogConfig> {
-    let mut fields = r.table(item, Kind::Log)?;
-    let level = fields.read("level", |item| r.choice(item, &LEVELS)).given();
-    let format = fields
-        .read("format", |item| r.choice(item, &FORMATS))
-        .given();
-    let sessions = fields
-        .read("sessions", |item| r.choice(item, &SESSIONS))
-        .given();
-    fields.finish(r);
-    Some(LogConfig {
-        level: level.unwrap_or(DEFAULT_LOG.level),
-        format: format.unwrap_or(DEFAULT_LOG.format),
-        sessions: sessions.unwrap_or(DEFAULT_LOG.sessions),
-    })
 }
 
 fn defaults(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawDefaults> {
