@@ -1,3 +1,9 @@
-//! Tests of the whole, one module a subject.
+//! Backstop as its users run it: the built program, a configuration file, real connections.
+
+#[path = "../harness/mod.rs"]
+mod harness;
 
 mod config;
+mod forwarding;
+mod process;
+mod scenarios;

@@ -1,0 +1,32 @@
+//! What the integration tests, the tests against real programs and the benches share.
+//!
+//! - [`wait`]: polling for a condition, with a deadline.
+//! - [`loopback`]: addresses that no other test uses.
+//! - [`daemon`]: a child process, its output and its end; [`backstop`], [`nginx`] and
+//!   [`haproxy`] are such processes.
+//! - [`server`]: servers inside the test process that can be stopped and started again.
+//! - [`farm`]: a configuration with one frontend and one backend.
+//! - [`noise`]: bytes that are hard to get right by chance.
+//! - [`session_log`]: log lines of sessions, read.
+//! - [`temp`]: a directory for a test.
+//! - [`http`] and [`stats`]: a small client, and the stats page's CSV read with it.
+//! - [`scenario`]: the four failover scenarios as data, and the way through them.
+#![allow(
+    dead_code,
+    reason = "each binary that includes this module uses a part of it"
+)]
+
+pub(crate) mod backstop;
+pub(crate) mod daemon;
+pub(crate) mod farm;
+pub(crate) mod haproxy;
+pub(crate) mod http;
+pub(crate) mod loopback;
+pub(crate) mod nginx;
+pub(crate) mod noise;
+pub(crate) mod scenario;
+pub(crate) mod server;
+pub(crate) mod session_log;
+pub(crate) mod stats;
+pub(crate) mod temp;
+pub(crate) mod wait;

@@ -1,0 +1,9 @@
+//! Bytes through the proxy: all of them, both ways, and how a connection's end is passed on.
+
+mod choosing;
+mod descriptors;
+mod ends;
+mod integrity;
+mod many;
+mod slow_reader;
+mod timeouts;
