@@ -5,8 +5,6 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use socket2::SockRef;
-
 use crate::harness::farm::Farm;
 use crate::harness::server::Server;
 use crate::harness::wait::wait_until;
@@ -33,9 +31,6 @@ fn beside_a_fast_one_with_flat_memory() {
     let backstop = farm.start();
 
     let mut slow = farm.connect();
-    SockRef::from(&slow)
-        .set_recv_buffer_size(4096)
-        .expect("an option");
     slow.write_all(b"slow").expect("taken");
     slow.read_exact(&mut [0]).expect("the first byte");
     let before = backstop.resident_kib();
@@ -57,6 +52,7 @@ fn beside_a_fast_one_with_flat_memory() {
     // Held back, not cut off: all of it arrives once the slow one reads.
     discard(&mut slow, LENGTH - 9);
     assert_eq!(slow.read(&mut [0]).expect("an end"), 0);
+    drop((slow, fast));
     wait_until("both sessions should end", || {
         backstop.sessions().len() == 2
     });
