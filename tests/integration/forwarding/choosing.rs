@@ -40,7 +40,6 @@ fn a_server_that_refuses_is_never_seen_by_a_client() {
 
     assert_eq!(curl_many(&farm, 100), counts(&[("s2", 100)]));
 
-    assert_eq!(farm.stats().row("s1")["status"], "UP", "no check noticed");
     let sessions = backstop.wait_for_sessions(100);
     assert!(sessions.iter().all(|s| s.server == "s2" && s.code == "--"));
     let moved = sessions.iter().filter(|s| s.retries.starts_with('+'));

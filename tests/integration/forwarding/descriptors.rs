@@ -30,7 +30,7 @@ fn running_out_of_descriptors_is_survived() {
     let clients: Vec<_> = (0..CLIENTS).map(|_| farm.connect()).collect();
     backstop.wait_for_log("Too many open files");
     // One line from the accepting and one from the connecting, however long it lasts.
-    let more = wait_within(Duration::from_secs(1), || {
+    let more = wait_within(Duration::from_millis(700), || {
         (complaints(&backstop) > 2).then(|| backstop.log())
     });
     assert_eq!(more, None);

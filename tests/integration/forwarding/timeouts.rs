@@ -102,7 +102,9 @@ fn filler(address: &SockAddr) -> Socket {
 
 #[test]
 fn a_server_that_does_not_answer_is_left_for_the_next() {
-    let farm = Farm::new().timeout(r#"connect = "200ms", client = "60s", server = "60s""#);
+    let farm = Farm::new()
+        .timeout(r#"connect = "200ms", client = "60s", server = "60s""#)
+        .backend(r#"hedge = "off""#);
     let hole = farm.next();
     let _hole = BlackHole::open(hole);
     let server = Server::named(farm.next(), "s2");
@@ -115,6 +117,22 @@ fn a_server_that_does_not_answer_is_left_for_the_next() {
     let sessions = backstop.wait_for_sessions(4);
     assert!(sessions.iter().all(|s| s.server == "s2" && s.code == "--"));
     assert!(sessions.iter().any(|session| session.retries == "+1"));
+}
+
+#[test]
+fn a_server_that_does_not_answer_gets_a_rival_long_before_the_connect_timeout() {
+    let farm = Farm::new().timeout(r#"connect = "10s", client = "60s", server = "60s""#);
+    let hole = farm.next();
+    let _hole = BlackHole::open(hole);
+    let server = Server::named(farm.next(), "s2");
+    let farm = farm.server("s1", hole, "");
+    let farm = farm.server("s2", server.address(), "");
+    let _backstop = farm.start();
+    let start = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(http::curl(farm.entrance()).expect("an answer"), "s2\n");
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "waited for it");
 }
 
 #[test]
