@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
@@ -14,6 +14,10 @@ use super::worker::{Bind, Worker};
 /// How long to leave connections in the kernel's queue when there is nothing to serve them with.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A shortage is over when nothing was short for this long. One that lasts lets single
+/// connections through, and each of them would be told as its end and its next beginning.
+const OVER_AFTER: Duration = Duration::from_secs(1);
+
 /// Accepts sessions until the task is aborted.
 pub(super) async fn run(worker: Rc<Worker>, bind: Bind) {
     let frontend = Arc::clone(worker.topology.frontend(bind.frontend));
@@ -21,11 +25,14 @@ pub(super) async fn run(worker: Rc<Worker>, bind: Bind) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("Cannot accept on {}: {error}.", bind.address),
     };
-    let mut starved = false;
+    let mut starved: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((client, address)) => {
-                if std::mem::take(&mut starved) {
+                if starved
+                    .take_if(|last| last.elapsed() > OVER_AFTER)
+                    .is_some()
+                {
                     tracing::info!("Accepting on {} again.", bind.address);
                 }
                 let account = Account::open(&worker, Arc::clone(&frontend), address);
@@ -36,7 +43,7 @@ pub(super) async fn run(worker: Rc<Worker>, bind: Bind) {
                 worker.sessions.set_task(key, task.abort_handle());
             }
             Err(error) if is_starvation(&error) => {
-                if !std::mem::replace(&mut starved, true) {
+                if starved.replace(Instant::now()).is_none() {
                     tracing::error!(
                         "Cannot accept on {}: {error}. New connections wait until this is over.",
                         bind.address
