@@ -3,7 +3,9 @@
 //! Opens connections at a steady rate through Backstop with `configs/backup-server.toml`, makes
 //! both primaries fail in the middle, and tells how many connections failed and how long the
 //! slowest took; then the same with `HAProxy`, if it is installed, and its configuration of the
-//! same scenario. The test servers are child processes, so that they can really be killed.
+//! same scenario. The test servers are child processes, so that they can really be killed. A
+//! request that a server has taken when it is killed is lost with it, whatever the proxy: at
+//! 200 connections/s that happens to one connection in about one run of ten.
 //!
 //! `cargo bench --bench failover -- --rate 200 --seconds 16 --fault kill`
 
@@ -13,6 +15,7 @@ mod harness;
 mod load;
 mod report;
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::thread;
@@ -95,22 +98,14 @@ fn serve_for_ever(name: &str, address: SocketAddr) -> ! {
     }
 }
 
-/// A running proxy, which goes when this is dropped.
-enum Proxy {
-    Backstop { _process: Backstop },
-    Haproxy { _process: Haproxy },
-}
-
-impl Proxy {
-    fn start(site: &Site, entrance: &Entrance) -> Self {
-        if entrance.name == "Backstop" {
-            let config = site.readdress(BACKUP_SERVER.config, entrance);
-            let _process = Backstop::start(&config);
-            return Self::Backstop { _process };
-        }
+/// Starts the proxy that the entrance names; it runs until the value is dropped.
+fn start_proxy(site: &Site, entrance: &Entrance) -> Box<dyn Any> {
+    if entrance.name == "Backstop" {
+        let config = site.readdress(BACKUP_SERVER.config, entrance);
+        Box::new(Backstop::start(&config))
+    } else {
         let config = site.readdress(HAPROXY_CONFIG, entrance);
-        let _process = Haproxy::start(&config, entrance.stats);
-        Self::Haproxy { _process }
+        Box::new(Haproxy::start(&config, entrance.stats))
     }
 }
 
@@ -118,15 +113,17 @@ fn measure(load: &Load, fault: Fault, proxy: &str) -> Report {
     let site = Site::new();
     let servers: Vec<_> = (1..=4).map(|number| start_server(&site, number)).collect();
     let entrance = site.entrance(proxy);
-    let _proxy = Proxy::start(&site, &entrance);
+    let _proxy = start_proxy(&site, &entrance);
     for number in 1..=4 {
         entrance.stats.wait_for_up(&format!("nginx{number}"));
     }
+    let half = load.duration / 2;
     thread::scope(|scope| {
-        let half = load.duration / 2;
         let noticed = scope.spawn(|| {
             thread::sleep(half);
-            servers[..2].iter().for_each(|s| s.signal(fault.signal()));
+            for server in &servers[..2] {
+                server.signal(fault.signal());
+            }
             time_until_down(&entrance.stats, half)
         });
         let connections = load.run(entrance.address);

@@ -1,5 +1,6 @@
 //! Every byte arrives, once and in order.
 
+use std::env;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;
@@ -10,12 +11,15 @@ use crate::harness::noise::Noise;
 use crate::harness::server::Server;
 use crate::harness::wait::DEADLINE;
 
-/// Each way. Making and comparing the bytes is slow without optimization.
-const LENGTH: u64 = if cfg!(debug_assertions) {
-    64 << 20
-} else {
-    1 << 30
-};
+/// How many bytes go each way: with `BACKSTOP_FULL=1` in the environment, as `tests/run` sets it,
+/// 1 GiB, which takes up to half a minute without optimization.
+fn length() -> u64 {
+    if env::var_os("BACKSTOP_FULL").is_some_and(|value| value == "1") {
+        1 << 30
+    } else {
+        64 << 20
+    }
+}
 
 const TO_SERVER: u64 = 0x9e37_79b9_7f4a_7c15;
 const TO_CLIENT: u64 = 0xd1b5_4a32_d192_ed03;
@@ -36,10 +40,10 @@ fn a_long_stream_each_way_at_once() {
     end.expect("the server got every byte");
 
     let session = &backstop.wait_for_sessions(1)[0];
-    assert_eq!((&*session.code, session.bytes), ("--", LENGTH));
+    assert_eq!((&*session.code, session.bytes), ("--", length()));
     let row = farm.stats().row("bk/s1");
-    assert_eq!(row["bin"], LENGTH.to_string());
-    assert_eq!(row["bout"], LENGTH.to_string());
+    assert_eq!(row["bin"], length().to_string());
+    assert_eq!(row["bout"], length().to_string());
     assert_eq!(backstop.stop(), Some(0));
 }
 
@@ -47,11 +51,11 @@ fn a_long_stream_each_way_at_once() {
 fn both_ways(stream: &TcpStream, sent: u64, received: u64) {
     thread::scope(|scope| {
         scope.spawn(|| {
-            let result = Noise::new(sent).send(stream, LENGTH);
+            let result = Noise::new(sent).send(stream, length());
             result.expect("every byte is taken");
             stream.shutdown(Shutdown::Write).expect("still connected");
         });
-        let result = Noise::new(received).receive(stream, LENGTH);
+        let result = Noise::new(received).receive(stream, length());
         result.expect("every byte arrives");
         assert_eq!((&*stream).read(&mut [0]).expect("a clean end"), 0);
     });
