@@ -4,6 +4,7 @@
 //! nothing was started; 2 wrong usage; 3 sessions were cut when stopping.
 
 pub mod check;
+mod demo;
 mod run;
 
 use std::io::IsTerminal;
@@ -45,6 +46,8 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
     },
+    /// Show failover with built-in servers and a client, with nothing to install
+    Demo(demo::DemoArguments),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
     match arguments.command.or(arguments.run.map(Command::Run)) {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Check { file }) => check(&file),
+        Some(Command::Demo(arguments)) => demo::run(arguments),
         None => {
             // Without anything asked for, the help is the most useful answer.
             let _ = <Arguments as clap::CommandFactory>::command().print_help();

@@ -29,29 +29,14 @@ pub(super) fn run(arguments: &RunArguments) -> ExitCode {
 
 /// Runs the proxy on a valid configuration until it is told to stop.
 pub(super) fn serve(config: Config) -> ExitCode {
-    limits::raise_open_files();
     let log_config = config.log;
-    let process = match Process::bind(config) {
+    let process = match bind(config) {
         Ok(process) => process,
-        Err(errors) => {
-            for error in errors {
-                eprintln!("error: {error}");
-            }
-            eprintln!("Nothing was started.");
-            return ExitCode::from(FAILED);
-        }
+        Err(code) => return code,
     };
     let _writing = log::start(&log_config);
-    // Made at the first call, which is inside the event loop that signals need.
-    let mut signals = None;
-    let stop = async || match signals.get_or_insert_with(StopSignals::new) {
-        Ok(signals) => signals.next().await,
-        Err(error) => {
-            tracing::error!("Stop signals cannot be caught: {error}.");
-            std::future::pending::<()>().await;
-        }
-    };
-    match process.run(stop) {
+    let mut signals = StopSignals::default();
+    match process.run(async || signals.next().await) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(SESSIONS_CUT),
         Err(error) => {
@@ -61,6 +46,18 @@ pub(super) fn serve(config: Config) -> ExitCode {
     }
 }
 
+/// Takes the addresses of `config`, or tells which of them cannot be had.
+pub(super) fn bind(config: Config) -> Result<Process, ExitCode> {
+    limits::raise_open_files();
+    Process::bind(config).map_err(|errors| {
+        for error in errors {
+            eprintln!("error: {error}");
+        }
+        eprintln!("Nothing was started.");
+        ExitCode::from(FAILED)
+    })
+}
+
 fn override_log(config: &mut Config, arguments: &RunArguments) {
     let log = &mut config.log;
     log.level = arguments.log_level.unwrap_or(log.level);
@@ -68,25 +65,32 @@ fn override_log(config: &mut Config, arguments: &RunArguments) {
     log.sessions = arguments.log_sessions.unwrap_or(log.sessions);
 }
 
-/// SIGTERM and SIGINT. Once made, neither ends the process by itself.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
+/// SIGTERM and SIGINT. Once waited for, neither ends the process by itself.
+#[derive(Debug, Default)]
+pub(super) struct StopSignals {
+    /// Made at the first wait, which is inside the event loop that signals need.
+    signals: Option<(Signal, Signal)>,
 }
 
 impl StopSignals {
-    fn new() -> io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        Ok(Self {
-            terminate,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+    pub(super) async fn next(&mut self) {
+        if let Err(error) = self.listen() {
+            tracing::error!("Stop signals cannot be caught: {error}.");
+        }
+        let Some((terminate, interrupt)) = &mut self.signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    fn listen(&mut self) -> io::Result<()> {
+        if self.signals.is_none() {
+            let terminate = signal(SignalKind::terminate())?;
+            self.signals = Some((terminate, signal(SignalKind::interrupt())?));
         }
+        Ok(())
     }
 }
