@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::command::Command;
@@ -26,8 +26,11 @@ pub(super) struct ClientEnd {
 }
 
 /// Runs everything but the proxy until [`Note::End`]. Returns whether all went as it should.
+///
+/// `ready` is told when the servers listen.
 pub(super) fn run(
     setup: Setup,
+    ready: oneshot::Sender<()>,
     client: ClientEnd,
     notes: UnboundedSender<Note>,
     received: UnboundedReceiver<Note>,
@@ -36,7 +39,7 @@ pub(super) fn run(
         .enable_all()
         .build()?;
     let finished = setup.finished.clone();
-    let ran = LocalSet::new().block_on(&runtime, play(setup, client, notes, received));
+    let ran = LocalSet::new().block_on(&runtime, play(setup, ready, client, notes, received));
     // If it could not begin, the proxy has nothing to wait for.
     finished.notify_one();
     ran
@@ -44,6 +47,7 @@ pub(super) fn run(
 
 async fn play(
     setup: Setup,
+    ready: oneshot::Sender<()>,
     client: ClientEnd,
     notes: UnboundedSender<Note>,
     mut received: UnboundedReceiver<Note>,
@@ -53,6 +57,8 @@ async fn play(
     let banner = setup.banner(look.prompt);
     let stage = Rc::new(Stage::new(setup.servers, notes, setup.finished));
     stage.start_all()?;
+    // It fails only if nobody waits for it.
+    let _ = ready.send(());
     let _control = Serving::start(setup.control.listen()?, Control(Rc::clone(&stage)))?;
     let asking = traffic::run(setup.traffic.address(), Rc::clone(&stage), client.stop);
     spawn_local(async move {

@@ -26,7 +26,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use self::backstage::ClientEnd;
 use self::setup::Setup;
@@ -92,7 +92,10 @@ fn serve(process: Process, setup: Setup) -> ExitCode {
     let (stopped, mut client_stopped) = watch::channel(false);
     let client = ClientEnd { stop, stopped };
     let sender = notes.clone();
-    let backstage = thread::spawn(move || backstage::run(setup, client, sender, received));
+    let (ready, servers_listen) = oneshot::channel();
+    let backstage = thread::spawn(move || backstage::run(setup, ready, client, sender, received));
+    // Else the first checks would find nobody. An error is a thread that has ended.
+    let _ = servers_listen.blocking_recv();
     let mut signals = StopSignals::default();
     let served = process.run(async || {
         tokio::select! {

@@ -71,19 +71,20 @@ impl Setup {
         let [traffic, stats, control] =
             [&self.traffic, &self.stats, &self.control].map(KeptAddress::address);
         let typing = if typing {
-            "Type a server's number and Enter to stop it, and again to start it. t and Enter lets\n\
-             them fail and return by themselves; q and Enter, or Ctrl-C, ends the demo."
+            "Type a number and Enter to stop that server, and again to start it.\n\
+             t and Enter plays failures by itself; q and Enter, or Ctrl-C, ends the demo."
         } else {
             "Ctrl-C or SIGTERM ends the demo."
         };
+        let Self { arguments, .. } = self;
         let moved = moved(&[
-            (traffic, TRAFFIC_PORT),
-            (stats, STATS_PORT),
-            (control, CONTROL_PORT),
+            (arguments.port, TRAFFIC_PORT, traffic),
+            (arguments.stats_port, STATS_PORT, stats),
+            (arguments.control_port, CONTROL_PORT, control),
         ]);
         format!(
             "\
-Backstop demo: the proxy, six servers behind it, and a client that asks 5 times a second.
+Backstop demo: a proxy, six servers, and a client that asks 5 times a second.
 {moved}
   try         curl http://{traffic}/
   stats page  http://{stats}/
@@ -115,13 +116,17 @@ fn take(owner: &str, asked: Option<u16>, usual: u16) -> Result<KeptAddress, Stri
     })
 }
 
-/// Says which of the usual ports were not to be had.
-fn moved(addresses: &[(SocketAddr, u16)]) -> String {
+/// Says which of the usual ports, where no port was asked for, were not to be had.
+fn moved(addresses: &[(Option<u16>, u16, SocketAddr)]) -> String {
     let mut said = String::new();
-    for (address, usual) in addresses {
-        if address.port() != *usual {
+    for (asked, usual, address) in addresses {
+        if asked.is_none() && address.port() != *usual {
             // Writing to a string never fails.
-            let _ = writeln!(said, "Port {usual} is replaced by {}.", address.port());
+            let _ = writeln!(
+                said,
+                "Port {usual} is taken; this time it is {}.",
+                address.port()
+            );
         }
     }
     said
