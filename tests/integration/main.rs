@@ -4,6 +4,8 @@
 mod harness;
 
 mod config;
+mod demo;
+mod documents;
 mod forwarding;
 mod process;
 mod scenarios;
