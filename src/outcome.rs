@@ -32,6 +32,13 @@ pub enum Cause {
     Killed,
 }
 
+impl Cause {
+    /// Whether it was the server's doing.
+    pub fn is_the_servers(self) -> bool {
+        matches!(self, Self::ServerAbort | Self::ServerTimeout)
+    }
+}
+
 /// What the session was doing when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {

@@ -130,6 +130,18 @@ impl Comparison {
 }
 
 impl Condition {
+    /// Whether a server's failure or recovery can change what it says.
+    pub fn looks_at_servers(&self) -> bool {
+        match self {
+            Self::All(inner) | Self::Any(inner) => inner.iter().any(Self::looks_at_servers),
+            Self::Not(inner) => inner.looks_at_servers(),
+            Self::Named(_, definition) => definition.looks_at_servers(),
+            Self::Compare(sample, _, _) => matches!(sample, Sample::UsableServers(_)),
+            Self::ServerIsUp(_) => true,
+            Self::Source(_) => false,
+        }
+    }
+
     /// Whether it looks at nothing but which servers are usable or up, so that it is the same
     /// for every client and can change only when a server does.
     pub fn is_about_servers(&self) -> bool {

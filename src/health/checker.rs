@@ -113,7 +113,7 @@ async fn wait(
 
 /// The least time between two checks, however loudly traffic asks.
 fn spacing(check: &CheckConfig) -> Duration {
-    (check.interval / 20).clamp(Duration::from_millis(10), Duration::from_millis(100))
+    (check.interval / 40).clamp(Duration::from_millis(10), Duration::from_millis(50))
 }
 
 /// When each of `count` servers gets its first check: spread over the smallest interval, so

@@ -70,8 +70,13 @@ impl Account {
         &self.frontend
     }
 
-    /// Counts the session on its backend.
+    /// Counts the session on its backend, and no longer on the one that it leaves.
     pub(super) fn enter_backend(&mut self, backend: Arc<Backend>) {
+        if let Some(left) = self.backend.take() {
+            left.counters.leave();
+            self.server = None;
+            self.redispatched = true;
+        }
         backend.counters.enter(self.worker.id, self.now());
         self.shard(&backend.counters).balanced.add(1);
         self.backend = Some(backend);

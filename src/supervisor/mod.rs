@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::policy::OnError;
+use crate::config::policy::{InitState, OnError};
 use crate::events::{Event, Reason, ServerChange};
 use crate::explain::{Route, Routes};
 use crate::id::BackendId;
@@ -65,8 +65,16 @@ impl Supervisor {
         if passed {
             server.connect_succeeded();
         }
-        server.update(|status| status.last_check = Some(report.clone()));
+        let first = server.update(|status| status.last_check.replace(report.clone()).is_none());
         self.judge(server, passed, Reason::Check(report));
+        if first && !passed && server.config.policy.init_state == InitState::Known {
+            // It may be starting together with the proxy: the first pass brings it up.
+            server.update(|status| {
+                if let Some(health) = &mut status.check {
+                    health.health = health.rise - 1;
+                }
+            });
+        }
         server
             .status()
             .check
