@@ -110,6 +110,22 @@ impl<'t> Fields<'t> {
         Some(item(name, value))
     }
 
+    /// Whether something stands under `key`, wrong or right.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Where `key` stands, if it does.
+    pub(super) fn place(&self, key: &str) -> Option<Span> {
+        let (key, _) = self.table.get_key_value(key)?;
+        Some(key.span().into())
+    }
+
+    /// How many keys there are, known or not.
+    pub(super) fn count(&self) -> usize {
+        self.table.len()
+    }
+
     /// Reads what stands under `key`.
     pub(super) fn read<T>(
         &mut self,

@@ -21,6 +21,8 @@ pub(super) enum Kind {
     ServerTimeouts,
     Server,
     Check,
+    Step,
+    Agent,
     Failback,
     FlapDamping,
     PreferZone,
@@ -47,6 +49,8 @@ impl Kind {
             Self::ServerTimeouts => "`timeout` of a backend",
             Self::Server => "this server",
             Self::Check => "`check`",
+            Self::Step => "this step",
+            Self::Agent => "`agent`",
             Self::Failback => "`failback`",
             Self::FlapDamping => "`flap_damping`",
             Self::PreferZone => "`prefer_zone`",
@@ -73,6 +77,8 @@ impl Kind {
             Self::ServerTimeouts => "in `timeout` of a backend",
             Self::Server => "in a server",
             Self::Check => "in `check`",
+            Self::Step => "in a step of a check",
+            Self::Agent => "in `agent`",
             Self::Failback => "in `failback`",
             Self::FlapDamping => "in `flap_damping`",
             Self::PreferZone => "in `prefer_zone`",
@@ -92,6 +98,8 @@ impl Kind {
             Self::Rule => "a table such as `{ backend = \"NAME\", if = \"CONDITION\" }`",
             Self::Server => "a table such as `{ name = \"web1\", address = \"10.0.0.1:80\" }`",
             Self::Check => "a table such as `{ interval = \"2s\", rise = 2, fall = 3 }`",
+            Self::Step => "a table such as `{ send = \"PING\\r\\n\" }`",
+            Self::Agent => "a table such as `{ port = 9777 }`",
             Self::Failback => "\"at-once\" or a table such as `{ delay = \"30s\" }`",
             Self::FlapDamping => "`false` or a table such as `{ penalty = \"10s\" }`",
             Self::PreferZone => "a zone's name or a table such as `{ zone = \"a\", min_up = 2 }`",
@@ -112,6 +120,9 @@ impl Kind {
             (_, "name") => "\"web1\"",
             (_, "address") => "\"10.0.0.1:80\"",
             (_, "backend") => "\"NAME\"",
+            (_, "user") => "\"backstop\"",
+            (_, "command") => "\"/usr/local/bin/check-server\"",
+            (_, "port") => "9777",
             (_, "delay") => "\"30s\"",
             (_, "penalty") => "\"10s\"",
             (_, "after") => "\"1s\"",
@@ -144,16 +155,31 @@ fn quoted(known: &[&str]) -> String {
 /// What is said about a key that `HAProxy` has, or that belongs elsewhere.
 fn other_name(kind: Kind, key: &str) -> Option<String> {
     use Kind::{
-        Backend, Check, ClientTimeouts, DefaultTimeouts, Defaults, File, Frontend, Server,
-        ServerTimeouts, Stats,
+        Agent, Backend, Check, ClientTimeouts, DefaultTimeouts, Defaults, File, Frontend, Server,
+        ServerTimeouts, Stats, Step,
     };
     let called = |name: &str| Some(format!("`{key}` is called `{name}` here"));
     let say = |text: &str| Some(text.to_owned());
     match (kind, key) {
-        (Check, "inter") => called("interval"),
+        (Check | Agent, "inter") => called("interval"),
         (Check, "fastinter") => called("fast_interval"),
         (Check, "downinter") => called("down_interval"),
-        (Check | Server, "addr") => called("address"),
+        (Check | Agent | Server, "addr") => called("address"),
+        (Check, "uri") => called("path"),
+        (Check, "kind") => called("type"),
+        (Check, "ssl") => called("tls"),
+        (Check, "ca_file" | "ca-file") => called("ca"),
+        (Check, "args") => called("arguments"),
+        (Check, "program") => called("command"),
+        (Step, "comment") => say("write it after a `#`"),
+        (Step, "string") => called("expect"),
+        (Step, "rstring") => called("expect_regex"),
+        (Step, "binary") => called("expect_hex"),
+        (Step, "send_binary" | "send-binary") => called("send_hex"),
+        (Server, "agent-check" | "agent_check" | "agent-port" | "agent_port") => {
+            say("write `agent = { port = 9777 }`")
+        }
+        (Server, "source") => say("for checks write `check = { source = \"10.0.0.9\" }`"),
         (Server, "inter" | "interval") => say("write `check = { interval = \"2s\" }`"),
         (Server, "fastinter" | "fast_interval") => {
             say("write `check = { fast_interval = \"1s\" }`")

@@ -6,6 +6,7 @@
 //! caret; what is legal but probably unwanted (`warn`) is collected in the same way. Nothing here
 //! opens a socket or resolves a name.
 
+pub mod check;
 mod fields;
 mod hints;
 pub mod policy;
@@ -21,6 +22,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+pub use self::check::{AgentConfig, CheckConfig, CheckKind};
 use self::policy::{FailoverPolicy, ServerPolicy};
 use self::report::{Problem, Report, Span};
 
@@ -278,6 +280,10 @@ pub struct ServerConfig {
     pub weight: u16,
     /// Its health check, if it has one.
     pub check: Option<CheckConfig>,
+    /// The agent that is asked about it beside the check, if there is one.
+    pub agent: Option<AgentConfig>,
+    /// The server whose verdict it takes over (`track`); never beside a check of its own.
+    pub track: Option<ServerId>,
     /// What its failures and recoveries lead to.
     pub policy: ServerPolicy,
 }
@@ -289,43 +295,6 @@ pub struct ServerAddress {
     pub host: String,
     /// 1 to 65535.
     pub port: u16,
-}
-
-/// `check = true` or `check = { … }`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckConfig {
-    /// Between two checks of a server that is steadily up (`inter`).
-    pub interval: Duration,
-    /// While changing state, if other than `interval` (`fastinter`).
-    pub fast_interval: Option<Duration>,
-    /// While down, if other than `interval` (`downinter`).
-    pub down_interval: Option<Duration>,
-    /// Checks in a row that must pass before a down server is up.
-    pub rise: u32,
-    /// Checks in a row that must fail before an up server is down.
-    pub fall: u32,
-    /// For the whole check, in place of the backend's connect and check timeouts.
-    pub timeout: Option<Duration>,
-    /// Checked in place of the server's own port.
-    pub port: Option<u16>,
-    /// Checked in place of the server's own host.
-    pub host: Option<String>,
-}
-
-impl Default for CheckConfig {
-    /// `HAProxy`'s defaults (configuration.txt, "inter", "rise", "fall").
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(2),
-            fast_interval: None,
-            down_interval: None,
-            rise: 2,
-            fall: 3,
-            timeout: None,
-            port: None,
-            host: None,
-        }
-    }
 }
 
 /// `[stats]`.

@@ -15,13 +15,17 @@ use super::value;
 use super::{Balance, ClientTimeouts, Credentials, LogConfig, ServerTimeouts};
 use crate::acl::parse::{self, Expression};
 
+mod agent;
+mod check;
 mod log;
 mod policy;
 mod servers;
 
+pub(super) use self::check::RawCheck;
+use self::check::check_settings;
 pub(super) use self::policy::{RawFailover, RawPolicy};
-pub(super) use self::servers::{RawBackend, RawCheck, RawServer};
-use self::servers::{backend, balance, check_settings};
+pub(super) use self::servers::{RawBackend, RawServer};
+use self::servers::{backend, balance};
 
 /// A whole file.
 pub(super) struct RawConfig {

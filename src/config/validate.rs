@@ -6,6 +6,7 @@ mod backends;
 mod binds;
 mod frontends;
 mod names;
+mod tracks;
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
     }
     binds::check(raw, problems);
     let frontends = frontends::build(raw, &index, problems);
-    let backends = backends::build(raw, problems);
+    let backends = backends::build(raw, &index, problems);
     Some(Config {
         threads: raw.threads,
         grace: raw.grace.unwrap_or(DEFAULT_GRACE),

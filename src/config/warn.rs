@@ -68,7 +68,7 @@ const NO_SERVER: &str = "a server that falls silent keeps its session for ever";
 fn servers(raw: &RawBackend, warnings: &mut Vec<Problem>) {
     for server in &raw.servers {
         let name = server.name.as_ref().map_or("", |name| &name.value);
-        if server.backup && server.check.is_none() {
+        if server.backup && server.check.is_none() && server.track.is_none() {
             let problem = Problem::warning(format!("backup `{name}` has no check"))
                 .at(server.span)
                 .label("it counts as up even when it is dead");

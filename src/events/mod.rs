@@ -239,6 +239,7 @@ mod tests {
             backup,
             reason: Reason::Check(CheckReport {
                 status,
+                code: None,
                 info: info.into(),
                 duration: Duration::ZERO,
             }),

@@ -1,6 +1,5 @@
 //! The loop that checks one server.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,11 +7,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, sleep_until};
 
-use super::tcp;
+use super::probe::Probe;
 use crate::config::{CheckConfig, ServerTimeouts};
 use crate::supervisor::Supervisor;
 use crate::topology::Server;
-use crate::topology::status::{CheckReport, CheckStatus};
 
 /// Checks in flight before the first sessions; each holds a descriptor.
 const FIRST_AT_ONCE: usize = 512;
@@ -57,12 +55,12 @@ pub async fn run(
     let Some(check) = server.config.check.clone() else {
         return;
     };
-    let limit = time_limit(&check, &timeouts);
+    let probe = Probe::new(&check, &timeouts);
     match first {
         First::After(delay) => sleep(delay).await,
         First::AtOnce(known, delay) => {
             let place = known.places.acquire().await;
-            let report = check_once(&server, &check, limit).await;
+            let report = probe.run(&server).await;
             supervisor.check_finished(&server, report);
             drop(place);
             drop(known);
@@ -80,7 +78,7 @@ pub async fn run(
             server.check_asked_for().await;
         }
         let began = Instant::now();
-        let report = check_once(&server, &check, limit).await;
+        let report = probe.run(&server).await;
         let interval = supervisor.check_finished(&server, report);
         wait(&server, began, interval, &supervisor).await;
     }
@@ -122,39 +120,6 @@ pub fn first_delay(index: usize, count: usize, smallest_interval: Duration) -> D
     smallest_interval.mul_f64(index as f64 / count.max(1) as f64)
 }
 
-/// `timeout check` set: connecting may take the smaller of the connect timeout and the
-/// interval; unset: the interval (configuration.txt, "timeout check").
-fn time_limit(check: &CheckConfig, timeouts: &ServerTimeouts) -> Duration {
-    let connect = timeouts.check.and(timeouts.connect);
-    check
-        .timeout
-        .unwrap_or_else(|| connect.map_or(check.interval, |c| c.min(check.interval)))
-}
-
-async fn check_once(server: &Server, check: &CheckConfig, limit: Duration) -> CheckReport {
-    let began = Instant::now();
-    match address(server, check).await {
-        Ok(address) => tcp::check(address, limit).await,
-        Err(host) => CheckReport {
-            status: CheckStatus::SocketError,
-            info: format!("the name \"{host}\" does not resolve"),
-            duration: began.elapsed(),
-        },
-    }
-}
-
-/// Where to check: the server itself unless the check has a host or port of its own.
-async fn address(server: &Server, check: &CheckConfig) -> Result<SocketAddr, String> {
-    let port = check.port.unwrap_or(server.config.address.port);
-    let own = match &check.host {
-        Some(host) => crate::resolver::look_up(host).await,
-        None => server.address().map(|address| address.ip()),
-    };
-    let host = check.host.as_ref().unwrap_or(&server.config.address.host);
-    own.map(|ip| SocketAddr::new(ip, port))
-        .ok_or_else(|| host.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,25 +130,5 @@ mod tests {
     fn first_checks_are_spread_over_the_smallest_interval() {
         let delays: Vec<_> = (0..4).map(|i| first_delay(i, 4, MS(2000))).collect();
         assert_eq!(delays, [MS(0), MS(500), MS(1000), MS(1500)]);
-    }
-
-    #[test]
-    fn time_limits() {
-        let check = CheckConfig::default();
-        let timeouts = ServerTimeouts {
-            connect: Some(MS(200)),
-            ..Default::default()
-        };
-        assert_eq!(time_limit(&check, &timeouts), check.interval);
-        let with_check = ServerTimeouts {
-            check: Some(MS(300)),
-            ..timeouts
-        };
-        assert_eq!(time_limit(&check, &with_check), MS(200));
-        let own = CheckConfig {
-            timeout: Some(MS(50)),
-            ..check
-        };
-        assert_eq!(time_limit(&own, &with_check), MS(50));
     }
 }

@@ -1,74 +1,144 @@
-//! The check that connects and asks for no more.
+//! The check that connects and does what its steps say (`option tcp-check`).
 
-use std::io;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use super::conversation::{ANSWER, Conversation};
+use super::finding::{Finding, describe, excerpt};
+use super::http::contains;
+use super::target::Target;
+use super::tls::TlsClient;
+use crate::config::check::TcpStep;
+use crate::topology::status::CheckStatus;
 
-use tokio::net::TcpSocket;
-use tokio::time::timeout;
-
-use crate::topology::status::{CheckReport, CheckStatus};
-
-/// Connects to `address` and closes again, within `limit`.
-pub async fn check(address: SocketAddr, limit: Duration) -> CheckReport {
-    let began = Instant::now();
-    let (status, info) = match timeout(limit, connect(address)).await {
-        Ok(Ok(())) => (CheckStatus::L4Ok, String::new()),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
-            (CheckStatus::L4Timeout, String::new())
+pub(super) async fn check(
+    target: &Target<'_>,
+    steps: &[TcpStep],
+    tls: Option<&TlsClient>,
+) -> Result<Finding, Finding> {
+    if steps.is_empty() {
+        return connect(target, tls).await;
+    }
+    let mut connected = None;
+    for (index, step) in steps.iter().enumerate() {
+        let place = Place {
+            number: index + 1,
+            of: steps.len(),
+            step,
+        };
+        if let TcpStep::Connect(port) = step {
+            let target = target.at_port(*port);
+            connected = Some(
+                target
+                    .talk(tls)
+                    .await
+                    .map_err(|finding| place.blame(finding))?,
+            );
+            continue;
         }
-        Ok(Err(error)) => (CheckStatus::L4Connection, describe(&error)),
-        Err(_) => (CheckStatus::L4Timeout, String::new()),
+        let conversation = match &mut connected {
+            Some(conversation) => conversation,
+            // Steps that do not begin by a connect use the server's own port.
+            None => connected.insert(target.talk(tls).await?),
+        };
+        run(conversation, step)
+            .await
+            .map_err(|finding| place.blame(finding))?;
+    }
+    let expects = |step: &TcpStep| matches!(step, TcpStep::Expect(_) | TcpStep::ExpectRegex(_));
+    Ok(match (steps.iter().any(expects), tls) {
+        (true, _) => Finding::passed(format!("{} steps", steps.len())),
+        (false, Some(_)) => Finding::new(CheckStatus::L6Ok, ""),
+        (false, None) => Finding::new(CheckStatus::L4Ok, ""),
+    })
+}
+
+/// The check without steps.
+async fn connect(target: &Target<'_>, tls: Option<&TlsClient>) -> Result<Finding, Finding> {
+    target.open(tls).await?;
+    let status = match tls {
+        Some(_) => CheckStatus::L6Ok,
+        None => CheckStatus::L4Ok,
     };
-    CheckReport {
-        status,
-        info,
-        duration: began.elapsed(),
+    Ok(Finding::new(status, ""))
+}
+
+/// A step and where it stands.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    number: usize,
+    of: usize,
+    step: &'a TcpStep,
+}
+
+impl Place<'_> {
+    /// Puts the step in front of what went wrong in it.
+    fn blame(self, mut finding: Finding) -> Finding {
+        let Self { number, of, step } = self;
+        let step = shown(step);
+        finding.info = format!("step {number} of {of} ({step}): {}", finding.info);
+        finding
     }
 }
 
-async fn connect(address: SocketAddr) -> io::Result<()> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
-    // Closing by a reset leaves no TIME_WAIT behind on either machine.
-    socket.set_zero_linger()?;
-    socket.connect(address).await.map(drop)
-}
-
-/// The system's own words, without the number that the standard library adds.
-fn describe(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
+/// The step as configured, without what it sends, which may be a password.
+fn shown(step: &TcpStep) -> String {
+    match step {
+        TcpStep::Connect(port) => format!("connect {port}"),
+        TcpStep::Send(_) => "send".to_owned(),
+        TcpStep::Expect(bytes) => format!("expect \"{}\"", excerpt(bytes)),
+        TcpStep::ExpectRegex(pattern) => {
+            format!(
+                "expect_regex \"{}\"",
+                excerpt(pattern.0.as_str().as_bytes())
+            )
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::*;
-
-    fn run(address: SocketAddr) -> CheckReport {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(check(address, Duration::from_secs(5)))
+async fn run(conversation: &mut Conversation, step: &TcpStep) -> Result<(), Finding> {
+    match step {
+        TcpStep::Connect(_) => Ok(()),
+        TcpStep::Send(bytes) => conversation.send(bytes.reveal(), "the bytes").await,
+        TcpStep::Expect(wanted) => {
+            let matches = |answer: &[u8]| contains(answer, wanted);
+            expect(conversation, matches).await
+        }
+        TcpStep::ExpectRegex(pattern) => {
+            let matches = |answer: &[u8]| pattern.0.is_match(answer);
+            expect(conversation, matches).await
+        }
     }
+}
 
-    #[test]
-    fn a_listening_server_passes_and_a_closed_port_says_why() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        assert_eq!(run(address).status, CheckStatus::L4Ok);
-        drop(listener);
-        let report = run(address);
-        assert_eq!(report.status, CheckStatus::L4Connection);
-        assert_eq!(report.info, "Connection refused");
-    }
+/// Reads until all that came since the last send matches.
+async fn expect(
+    conversation: &mut Conversation,
+    matches: impl Fn(&[u8]) -> bool,
+) -> Result<(), Finding> {
+    let deadline = conversation.deadline();
+    let reading = async {
+        loop {
+            if matches(conversation.received()) {
+                return Ok(());
+            }
+            if conversation.is_full() {
+                return Err(format!(
+                    "not found in the first {ANSWER} bytes of the answer"
+                ));
+            }
+            match conversation.read().await {
+                Ok(0) => return Err("the connection was closed before".to_owned()),
+                Ok(_) => {}
+                Err(error) => return Err(describe(&error)),
+            }
+        }
+    };
+    let (status, info) = match deadline.wait(reading).await {
+        Some(Ok(())) => return Ok(()),
+        Some(Err(info)) => (CheckStatus::L7Response, info),
+        None => (CheckStatus::L7Timeout, deadline.passed("no match")),
+    };
+    let answer = match conversation.received() {
+        [] => "nothing came".to_owned(),
+        received => format!("the answer was \"{}\"", excerpt(received)),
+    };
+    Err(Finding::new(status, format!("{info}; {answer}")))
 }

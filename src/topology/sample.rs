@@ -28,6 +28,8 @@ pub(crate) fn server(name: &str, port: u16, backup: bool) -> ServerConfig {
         policy: ServerPolicy::default(),
         weight: 1,
         check: Some(CheckConfig::default()),
+        agent: None,
+        track: None,
     }
 }
 
@@ -162,6 +164,7 @@ pub(crate) fn take_down(topology: &Topology, backend: usize, server: usize) {
         }
         status.last_check = Some(CheckReport {
             status: CheckStatus::L4Connection,
+            code: None,
             info: "Connection refused".into(),
             duration: Duration::from_millis(2),
         });
@@ -177,6 +180,7 @@ pub(crate) fn pass_check(topology: &Topology, backend: usize, server: usize, hea
         }
         status.last_check = Some(CheckReport {
             status: CheckStatus::L4Ok,
+            code: None,
             info: String::new(),
             duration: Duration::from_micros(300),
         });

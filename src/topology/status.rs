@@ -43,7 +43,7 @@ pub struct AgentVerdict {
     pub down: Option<String>,
 }
 
-/// What a check found, in `HAProxy`'s words (management.txt, `check_status`).
+/// What a check found, in `HAProxy`'s words (management.txt, `check_status`; `src/check.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckStatus {
     /// The check could not be made: no address, no descriptor.
@@ -54,31 +54,60 @@ pub enum CheckStatus {
     L4Timeout,
     /// The connection was refused or could not be routed.
     L4Connection,
+    /// TLS works and no more was asked for.
+    L6Ok,
+    /// TLS was not agreed on in time.
+    L6Timeout,
+    /// What came in answer is not TLS, or not a TLS that is trusted.
+    L6Response,
+    /// The server answered as it should.
+    L7Ok,
+    /// The answer did not come in time.
+    L7Timeout,
+    /// The answer is not one of the protocol, or there was none.
+    L7Response,
+    /// The answer says that the server does not work, or is not what is wanted.
+    L7Status,
+    /// The program ended by exit code 0.
+    ProcessOk,
+    /// The program did not end in time and was killed.
+    ProcessTimeout,
+    /// The program did not run, or ended otherwise than by exit code 0.
+    ProcessError,
 }
 
 impl CheckStatus {
     /// Whether the server passed.
     pub fn passed(self) -> bool {
-        self == Self::L4Ok
+        matches!(self, Self::L4Ok | Self::L6Ok | Self::L7Ok | Self::ProcessOk)
     }
 
     /// The short code of the CSV field `check_status`.
     pub fn code(self) -> &'static str {
-        match self {
-            Self::SocketError => "SOCKERR",
-            Self::L4Ok => "L4OK",
-            Self::L4Timeout => "L4TOUT",
-            Self::L4Connection => "L4CON",
-        }
+        self.words().0
     }
 
     /// The description of the CSV field `check_desc`.
     pub fn description(self) -> &'static str {
+        self.words().1
+    }
+
+    fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::SocketError => "Socket error",
-            Self::L4Ok => "Layer4 check passed",
-            Self::L4Timeout => "Layer4 timeout",
-            Self::L4Connection => "Layer4 connection problem",
+            Self::SocketError => ("SOCKERR", "Socket error"),
+            Self::L4Ok => ("L4OK", "Layer4 check passed"),
+            Self::L4Timeout => ("L4TOUT", "Layer4 timeout"),
+            Self::L4Connection => ("L4CON", "Layer4 connection problem"),
+            Self::L6Ok => ("L6OK", "Layer6 check passed"),
+            Self::L6Timeout => ("L6TOUT", "Layer6 timeout"),
+            Self::L6Response => ("L6RSP", "Layer6 invalid response"),
+            Self::L7Ok => ("L7OK", "Layer7 check passed"),
+            Self::L7Timeout => ("L7TOUT", "Layer7 timeout"),
+            Self::L7Response => ("L7RSP", "Layer7 invalid response"),
+            Self::L7Status => ("L7STS", "Layer7 wrong status"),
+            Self::ProcessOk => ("PROCOK", "External check passed"),
+            Self::ProcessTimeout => ("PROCTOUT", "External check timeout"),
+            Self::ProcessError => ("PROCERR", "External check error"),
         }
     }
 }
@@ -88,6 +117,9 @@ impl CheckStatus {
 pub struct CheckReport {
     /// What it found.
     pub status: CheckStatus,
+    /// The number that the server or program answered, where its protocol has one: an HTTP or
+    /// SMTP status, a `MySQL` error, an LDAP result, an exit code (`check_code`).
+    pub code: Option<u16>,
     /// The evidence, such as `Connection refused`; empty when there is none.
     pub info: String,
     /// How long the check took.

@@ -61,6 +61,24 @@ impl<'r> Reader<'r> {
 
     /// A string that is not empty, with its variables replaced.
     pub(in crate::config) fn text(&mut self, item: Item<'_>) -> Option<Text> {
+        let text = self.any_text(item)?;
+        if text.value.trim().is_empty() {
+            let written =
+                matches!(item.value, DeValue::String(written) if !written.trim().is_empty());
+            let what = if written {
+                "is empty once its variables are replaced"
+            } else {
+                "is empty"
+            };
+            let title = format!("`{}` {what}", item.key);
+            self.problems.push(Problem::error(title).at(item.span));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A string with its variables replaced, which may be empty.
+    pub(in crate::config) fn any_text(&mut self, item: Item<'_>) -> Option<Text> {
         let DeValue::String(string) = item.value else {
             return self.wrong_type(item, "a string");
         };
@@ -71,16 +89,6 @@ impl<'r> Reader<'r> {
         };
         let value = match value::expand(string, self.env) {
             Err(fault) => return self.fault(&raw, fault),
-            Ok(value) if value.trim().is_empty() => {
-                let what = if string.trim().is_empty() {
-                    "is empty"
-                } else {
-                    "is empty once its variables are replaced"
-                };
-                let title = format!("`{}` {what}", item.key);
-                self.problems.push(Problem::error(title).at(item.span));
-                return None;
-            }
             Ok(value) => value,
         };
         let verbatim = raw.verbatim.filter(|_| matches!(value, Cow::Borrowed(_)));

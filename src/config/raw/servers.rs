@@ -1,15 +1,15 @@
 //! `[backends.NAME]` with its servers and their checks.
 
-use std::time::Duration;
-
 use toml::de::DeValue;
 
+use super::agent::agent;
+use super::check::{RawCheck, check_settings};
 use super::policy::{self, RawFailover, RawPolicy};
 use super::{empty_list, retries, server_timeouts};
 use crate::config::fields::{At, Item, Reader};
 use crate::config::hints::Kind;
 use crate::config::report::Span;
-use crate::config::{Balance, ServerAddress, ServerTimeouts, value};
+use crate::config::{AgentConfig, Balance, ServerAddress, ServerTimeouts, value};
 
 /// `[backends.NAME]`.
 pub(in crate::config) struct RawBackend {
@@ -38,19 +38,9 @@ pub(in crate::config) struct RawServer {
     pub(in crate::config) policy: RawPolicy,
     /// `None` if it is not checked.
     pub(in crate::config) check: Option<RawCheck>,
-}
-
-/// `check = { … }`: what is given, to be completed from the backend and `[defaults]`.
-#[derive(Default, Clone)]
-pub(in crate::config) struct RawCheck {
-    pub(in crate::config) interval: Option<Duration>,
-    pub(in crate::config) fast_interval: Option<Duration>,
-    pub(in crate::config) down_interval: Option<Duration>,
-    pub(in crate::config) rise: Option<u32>,
-    pub(in crate::config) fall: Option<u32>,
-    pub(in crate::config) timeout: Option<Duration>,
-    pub(in crate::config) port: Option<u16>,
-    pub(in crate::config) host: Option<String>,
+    pub(in crate::config) agent: Option<AgentConfig>,
+    /// `backend/server`, or a server of the same backend.
+    pub(in crate::config) track: Option<At<String>>,
 }
 
 pub(super) fn backend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> Option<RawBackend> {
@@ -131,6 +121,8 @@ fn server(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawServer> {
         zone: fields.read("zone", |item| r.name(item)).given(),
         policy: policy::policy(r, &mut fields),
         check: fields.read("check", |item| server_check(r, item)).given(),
+        agent: fields.read("agent", |item| agent(r, item)).given(),
+        track: fields.read("track", |item| r.parsed(item, tracked)).given(),
     };
     fields.finish(r);
     Some(server)
@@ -149,46 +141,14 @@ fn server_check(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawCheck> {
     }
 }
 
-pub(super) fn check_settings(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawCheck> {
-    let mut fields = r.table(item, Kind::Check)?;
-    let mut duration = |key| fields.read(key, |item| r.duration(item)).given();
-    let interval = duration("interval");
-    let fast_interval = duration("fast_interval");
-    let down_interval = duration("down_interval");
-    let timeout = duration("timeout");
-    // A limit keeps `rise + fall` from overflowing, far above what anyone waits for.
-    let mut count = |key| fields.read(key, |item| r.number(item, 1..=1000)).given();
-    let check = RawCheck {
-        interval,
-        fast_interval,
-        down_interval,
-        timeout,
-        rise: count("rise").map(|at| at.value as u32),
-        fall: count("fall").map(|at| at.value as u32),
-        port: fields.read("port", |item| r.port(item)).given(),
-        host: fields
-            .read("address", |item| r.parsed(item, check_host))
-            .given()
-            .map(|at| at.value),
-    };
-    fields.finish(r);
-    Some(check)
-}
-
-/// A host without a port, which has its own key.
-fn check_host(text: &str) -> Result<String, value::Fault> {
-    match value::host(text) {
-        Err(fault) => match value::server_address(text) {
-            Ok(address) => Err(value::Fault {
-                title: "the port of a check does not stand in its `address`".to_owned(),
-                help: Some(format!(
-                    "write `address = {:?}, port = {}`",
-                    address.host, address.port
-                )),
-                range: None,
-            }),
-            Err(_) => Err(fault),
-        },
-        host => host,
+/// The name of a server, with its backend's name before it or without.
+fn tracked(text: &str) -> Result<String, value::Fault> {
+    for name in text.splitn(2, '/') {
+        value::name(name).map_err(|_| value::Fault {
+            title: format!("`{text}` does not name a server"),
+            help: Some("write \"BACKEND/SERVER\"".to_owned()),
+            range: None,
+        })?;
     }
+    Ok(text.to_owned())
 }

@@ -1,6 +1,7 @@
 //! Backends and servers, completed from `[defaults]`.
 
-use super::names::duplicates;
+use super::names::{Index, duplicates};
+use super::tracks;
 use crate::config::raw::{RawBackend, RawCheck, RawConfig, RawDefaults, RawPolicy, RawServer};
 use crate::config::report::Problem;
 use crate::config::{BackendConfig, Balance, CheckConfig, ServerConfig, ServerTimeouts};
@@ -8,7 +9,11 @@ use crate::config::{BackendConfig, Balance, CheckConfig, ServerConfig, ServerTim
 /// Connection attempts after the first (configuration.txt, "retries").
 const DEFAULT_RETRIES: u32 = 3;
 
-pub(super) fn build(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Vec<BackendConfig>> {
+pub(super) fn build(
+    raw: &RawConfig,
+    index: &Index<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<BackendConfig>> {
     for backend in &raw.backends {
         let names = backend
             .servers
@@ -17,9 +22,14 @@ pub(super) fn build(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Vec<
         duplicates("server", names, problems);
     }
     let backends = raw.backends.iter();
-    backends
-        .map(|backend| complete(backend, &raw.defaults))
-        .collect()
+    let backends = backends.map(|backend| complete(backend, &raw.defaults));
+    let tracked = tracks::resolve(raw, index, problems);
+    let mut backends: Vec<_> = backends.collect::<Option<_>>()?;
+    for (tracker, target) in tracked {
+        let server = &mut backends[tracker.backend.index()].servers[tracker.index()];
+        server.track = Some(target);
+    }
+    Some(backends)
 }
 
 fn complete(raw: &RawBackend, defaults: &RawDefaults) -> Option<BackendConfig> {
@@ -67,6 +77,8 @@ fn complete_server(
         zone: raw.zone.as_ref().map(|zone| zone.value.clone()),
         policy: RawPolicy::complete([&raw.policy, policies[0], policies[1]]),
         check: raw.check.as_ref().map(|own| complete_check(own, checks)),
+        agent: raw.agent.clone(),
+        track: None,
     })
 }
 
@@ -86,5 +98,7 @@ fn complete_check(own: &RawCheck, [backend, defaults]: [Option<&RawCheck>; 2]) -
         timeout: levels().find_map(|c| c.timeout),
         port: levels().find_map(|c| c.port),
         host: levels().find_map(|c| c.host.clone()),
+        source: levels().find_map(|c| c.source),
+        kind: levels().find_map(|c| c.kind.clone()).unwrap_or_default(),
     }
 }

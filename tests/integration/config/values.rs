@@ -127,6 +127,8 @@ fn server(name: &str, host: &str, weight: u16, check: Option<CheckConfig>) -> Se
         zone: None,
         weight,
         check,
+        agent: None,
+        track: None,
         policy: ServerPolicy::default(),
     }
 }

@@ -1,0 +1,127 @@
+//! One check of one server, whatever its kind.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::finding::Finding;
+use super::target::{Limits, Target};
+use super::tls::TlsClient;
+use super::{external, http, ldap, mysql, postgres, redis, smtp, tcp, tls_hello};
+use crate::config::check::TlsConfig;
+use crate::config::{CheckConfig, CheckKind, ServerTimeouts};
+use crate::topology::Server;
+use crate::topology::status::{CheckReport, CheckStatus};
+
+/// A check that can be made again and again: what is the same each time is done once.
+#[derive(Debug)]
+pub struct Probe {
+    check: CheckConfig,
+    limits: Limits,
+    tls: Option<TlsClient>,
+}
+
+impl Probe {
+    /// Prepares `check` for a server of a backend with these timeouts.
+    pub fn new(check: &CheckConfig, timeouts: &ServerTimeouts) -> Self {
+        Self {
+            check: check.clone(),
+            limits: Limits::new(check, timeouts),
+            tls: tls(&check.kind).map(TlsClient::new),
+        }
+    }
+
+    /// Checks `server` once. It always ends, at the latest when the check's time is up.
+    pub async fn run(&self, server: &Server) -> CheckReport {
+        let _place = match self.check.kind {
+            CheckKind::External(_) => external::place().await,
+            _ => None,
+        };
+        let began = Instant::now();
+        let finding = caught(self.find(server)).await;
+        report(finding, began.elapsed())
+    }
+
+    async fn find(&self, server: &Server) -> Result<Finding, Finding> {
+        let Self { check, limits, tls } = self;
+        let own_host = check.host.as_deref();
+        let address = address(server, own_host, check.port).await?;
+        let host = own_host.unwrap_or(&server.config.address.host);
+        let target = &Target::new(address, host, check.source, *limits);
+        let tls = tls.as_ref();
+        match &check.kind {
+            CheckKind::Tcp { steps, .. } => tcp::check(target, steps, tls).await,
+            CheckKind::Http(check) => http::check(target, check, tls).await,
+            CheckKind::Redis(check) => redis::check(target, check, tls).await,
+            CheckKind::Postgres(check) => postgres::check(target, check, tls).await,
+            CheckKind::Mysql(check) => mysql::check(target, check, tls).await,
+            CheckKind::Smtp(check) => smtp::check(target, check, tls).await,
+            CheckKind::Ldap { .. } => ldap::check(target, tls).await,
+            CheckKind::TlsHello { sni } => {
+                tls_hello::check(target, &TlsClient::for_hello(sni.clone())).await
+            }
+            CheckKind::External(check) => external::check(target, check, server).await,
+        }
+    }
+}
+
+fn tls(kind: &CheckKind) -> Option<&TlsConfig> {
+    match kind {
+        CheckKind::Tcp { tls, .. } | CheckKind::Ldap { tls } => tls.as_ref(),
+        CheckKind::Http(check) => check.tls.as_ref(),
+        CheckKind::Redis(check) => check.tls.as_ref(),
+        CheckKind::Postgres(check) => check.tls.as_ref(),
+        CheckKind::Mysql(check) => check.tls.as_ref(),
+        CheckKind::Smtp(check) => check.tls.as_ref(),
+        CheckKind::TlsHello { .. } | CheckKind::External(_) => None,
+    }
+}
+
+/// A panic in a check, or in a crate that reads what a server sends, must not end the loop that
+/// checks the server: it would keep its last state for ever.
+async fn caught(check: impl Future<Output = Result<Finding, Finding>>) -> Result<Finding, Finding> {
+    let mut check = pin!(check);
+    let bug = || {
+        Finding::new(
+            CheckStatus::SocketError,
+            "the check itself failed, which is a bug",
+        )
+    };
+    poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| check.as_mut().poll(context)))
+            .unwrap_or_else(|_| Poll::Ready(Err(bug())))
+    })
+    .await
+}
+
+/// Where to check: the server itself unless another host or port is configured.
+pub(super) async fn address(
+    server: &Server,
+    host: Option<&str>,
+    port: Option<u16>,
+) -> Result<SocketAddr, Finding> {
+    let port = port.unwrap_or(server.config.address.port);
+    let found = match host {
+        Some(host) => crate::resolver::look_up(host).await,
+        None => server.address().map(|address| address.ip()),
+    };
+    found.map(|ip| SocketAddr::new(ip, port)).ok_or_else(|| {
+        let host = host.unwrap_or(&server.config.address.host);
+        let info = format!("the name \"{host}\" does not resolve");
+        Finding::new(CheckStatus::SocketError, info)
+    })
+}
+
+/// Whichever way a check ended.
+pub(super) fn report(finding: Result<Finding, Finding>, duration: Duration) -> CheckReport {
+    let Finding { status, code, info } = finding.unwrap_or_else(|failed| failed);
+    CheckReport {
+        status,
+        code,
+        info,
+        duration,
+    }
+}

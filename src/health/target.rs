@@ -1,0 +1,237 @@
+//! Where a check goes and how long it may take.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout_at};
+
+use super::conversation::Conversation;
+use super::finding::{Finding, describe};
+use super::tls::TlsClient;
+use crate::config::{CheckConfig, ServerTimeouts};
+use crate::topology::status::CheckStatus;
+
+/// A connection of a check, with or without TLS.
+pub(super) trait Io: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
+
+/// A [`TcpStream`], perhaps with TLS around it.
+pub(super) type Stream = Box<dyn Io>;
+
+/// How long a check may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// For each connection; for the whole check if there is no `answer`.
+    pub(super) connect: Duration,
+    /// For all that follows a connection.
+    pub(super) answer: Option<Duration>,
+}
+
+impl Limits {
+    /// With `timeout check`, connecting may take the smaller of the connect timeout and the
+    /// interval, and the answer `timeout check`; without it, the interval is for all
+    /// (configuration.txt, "timeout check"; `src/tcpcheck.c`, `tcpcheck_eval_connect`). A timeout
+    /// of the check's own is for all.
+    pub(super) fn new(check: &CheckConfig, timeouts: &ServerTimeouts) -> Self {
+        let own = check.timeout.map(|connect| Self {
+            connect,
+            answer: None,
+        });
+        let of_backend = || {
+            timeouts.check.map(|answer| Self {
+                connect: timeouts
+                    .connect
+                    .unwrap_or(Duration::MAX)
+                    .min(check.interval),
+                answer: Some(answer),
+            })
+        };
+        own.or_else(of_backend).unwrap_or(Self {
+            connect: check.interval,
+            answer: None,
+        })
+    }
+}
+
+/// The moment after which a check has failed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    at: Instant,
+    /// How far away it was, for the text that says that it passed.
+    pub(super) limit: Duration,
+}
+
+impl Deadline {
+    fn after(limit: Duration) -> Self {
+        Self {
+            at: Instant::now() + limit,
+            limit,
+        }
+    }
+
+    /// What `future` gives; `None` if the deadline comes first.
+    pub(super) async fn wait<T>(self, future: impl Future<Output = T>) -> Option<T> {
+        timeout_at(self.at, future).await.ok()
+    }
+
+    /// As [`Self::wait`]; the deadline is a layer 7 timeout. `what` did not happen.
+    pub(super) async fn answer<T>(
+        self,
+        what: &str,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Finding> {
+        self.wait(future)
+            .await
+            .ok_or_else(|| Finding::new(CheckStatus::L7Timeout, self.passed(what)))
+    }
+
+    pub(super) fn passed(self, what: &str) -> String {
+        format!("{what} within {:?}", self.limit)
+    }
+}
+
+/// The server as one check sees it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) address: SocketAddr,
+    /// The host as configured, for protocols that name it.
+    pub(super) host: &'a str,
+    source: Option<IpAddr>,
+    limits: Limits,
+    /// For the whole check if the limits say so.
+    deadline: Deadline,
+}
+
+impl<'a> Target<'a> {
+    /// The check's time begins to run.
+    pub(super) fn new(
+        address: SocketAddr,
+        host: &'a str,
+        source: Option<IpAddr>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            address,
+            host,
+            source,
+            limits,
+            deadline: Deadline::after(limits.connect),
+        }
+    }
+
+    /// The same server at another port.
+    pub(super) fn at_port(self, port: u16) -> Self {
+        let address = SocketAddr::new(self.address.ip(), port);
+        Self { address, ..self }
+    }
+
+    /// For checks that make no connection themselves: what is there for the answer.
+    pub(super) fn deadline(&self) -> Deadline {
+        self.limits.answer.map_or(self.deadline, Deadline::after)
+    }
+
+    /// A connection, and until when it may be used.
+    pub(super) async fn connect(&self) -> Result<(TcpStream, Deadline), Finding> {
+        let deadline = match self.limits.answer {
+            Some(_) => Deadline::after(self.limits.connect),
+            None => self.deadline,
+        };
+        let socket = socket(self.address, self.source).map_err(|(what, error)| {
+            let info = format!("{what}: {}", describe(&error));
+            Finding::new(CheckStatus::SocketError, info)
+        })?;
+        let no_connection = || {
+            let info = deadline.passed("no connection");
+            Finding::new(CheckStatus::L4Timeout, info)
+        };
+        let stream = match deadline.wait(socket.connect(self.address)).await {
+            None => return Err(no_connection()),
+            Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err(no_connection());
+            }
+            Some(Err(error)) => {
+                return Err(Finding::new(CheckStatus::L4Connection, describe(&error)));
+            }
+            Some(Ok(stream)) => stream,
+        };
+        Ok((stream, self.limits.answer.map_or(deadline, Deadline::after)))
+    }
+
+    /// A connection, with TLS if `tls` is given.
+    pub(super) async fn open(
+        &self,
+        tls: Option<&TlsClient>,
+    ) -> Result<(Stream, Deadline), Finding> {
+        let (stream, deadline) = self.connect().await?;
+        let stream: Stream = match tls {
+            Some(tls) => Box::new(tls.connect(stream, self.host, deadline).await?),
+            None => Box::new(stream),
+        };
+        Ok((stream, deadline))
+    }
+
+    /// A connection to talk over.
+    pub(super) async fn talk(&self, tls: Option<&TlsClient>) -> Result<Conversation, Finding> {
+        let (stream, deadline) = self.open(tls).await?;
+        Ok(Conversation::new(stream, deadline))
+    }
+}
+
+fn socket(address: SocketAddr, source: Option<IpAddr>) -> Result<TcpSocket, (String, io::Error)> {
+    let no_socket = |error| ("no socket".to_owned(), error);
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    };
+    let socket = socket.map_err(no_socket)?;
+    // Closing by a reset leaves no TIME_WAIT behind on either machine.
+    socket.set_zero_linger().map_err(no_socket)?;
+    socket.set_nodelay(true).map_err(no_socket)?;
+    if let Some(source) = source {
+        socket
+            .bind(SocketAddr::new(source, 0))
+            .map_err(|error| (format!("the source address {source} cannot be used"), error))?;
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    #[test]
+    fn limits() {
+        let check = CheckConfig::default();
+        let timeouts = ServerTimeouts {
+            connect: Some(MS(200)),
+            ..Default::default()
+        };
+        let of = |check: &CheckConfig, timeouts: &ServerTimeouts| {
+            let Limits { connect, answer } = Limits::new(check, timeouts);
+            (connect, answer)
+        };
+        assert_eq!(of(&check, &timeouts), (check.interval, None));
+        let with_check = ServerTimeouts {
+            check: Some(MS(300)),
+            ..timeouts
+        };
+        assert_eq!(of(&check, &with_check), (MS(200), Some(MS(300))));
+        let no_connect = ServerTimeouts {
+            connect: None,
+            ..with_check
+        };
+        assert_eq!(of(&check, &no_connect), (check.interval, Some(MS(300))));
+        let own = CheckConfig {
+            timeout: Some(MS(50)),
+            ..check
+        };
+        assert_eq!(of(&own, &with_check), (MS(50), None));
+    }
+}
