@@ -5,6 +5,7 @@
 //! - [`daemon`]: a child process, its output and its end; [`backstop`], [`nginx`] and
 //!   [`haproxy`] are such processes.
 //! - [`server`]: servers inside the test process that can be stopped and started again.
+//! - [`check`]: one health check or one question to an agent, without a running proxy.
 //! - [`farm`]: a configuration with one frontend and one backend.
 //! - [`noise`]: bytes that are hard to get right by chance.
 //! - [`session_log`]: log lines of sessions, read.
@@ -17,6 +18,7 @@
 )]
 
 pub(crate) mod backstop;
+pub(crate) mod check;
 pub(crate) mod daemon;
 pub(crate) mod farm;
 pub(crate) mod haproxy;

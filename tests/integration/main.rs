@@ -3,6 +3,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod checks;
 mod config;
 mod demo;
 mod documents;
