@@ -7,7 +7,7 @@
 //! - [`topology`]: the running graph of frontends, backends and servers.
 //! - [`balance`]: which server is next.
 //! - [`explain`]: where sessions go now, and why, in words.
-//! - [`health`]: active checks and what follows from their results.
+//! - [`health`]: what check results mean. [`checks`]: the checks themselves.
 //! - [`proxy`]: sessions: accept, route, connect, forward, account.
 //! - [`supervisor`]: the one place where a server's state changes; [`events`]: its words.
 //! - [`resolver`]: names to addresses.
@@ -19,6 +19,7 @@
 pub mod acl;
 pub mod admin;
 pub mod balance;
+pub mod checks;
 pub mod cli;
 pub mod config;
 pub mod counters;

@@ -13,9 +13,10 @@ use socket2::Socket;
 use tokio::task::LocalSet;
 
 use crate::admin;
+use crate::checks::agent;
+use crate::checks::checker::{self, First, Known};
 use crate::config::Config;
 use crate::config::policy::InitState;
-use crate::health::checker::{self, First, Known};
 use crate::id::FrontendId;
 use crate::proxy::worker::Bind;
 use crate::proxy::{Sessions, Stage, Workers};
@@ -143,6 +144,7 @@ impl Process {
             Arc::clone(&self.topology),
             Rc::clone(&supervisor),
         ));
+        start_agents(&self.topology, &supervisor);
         start_checks(&self.topology, &supervisor).await;
         tokio::task::spawn_local(tick(Arc::clone(&self.topology)));
         let mut binds: Vec<_> = (0..self.workers).map(|_| Vec::new()).collect();
@@ -234,6 +236,19 @@ async fn start_checks(topology: &Topology, supervisor: &Rc<Supervisor>) {
         .is_err()
     {
         tracing::warn!("Not every server could be checked within {KNOWN_BEFORE:?}; starting.");
+    }
+}
+
+/// Starts asking the servers' agents.
+fn start_agents(topology: &Topology, supervisor: &Rc<Supervisor>) {
+    for server in topology.servers() {
+        let Some(agent) = server.config.agent.clone() else {
+            continue;
+        };
+        let timeouts = topology.backend(server.id.backend).config.timeout;
+        let (server, supervisor) = (Arc::clone(server), Rc::clone(supervisor));
+        let asking = agent::run(server, agent, timeouts, Duration::ZERO, supervisor);
+        tokio::task::spawn_local(asking);
     }
 }
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::counters::Counters;
-use crate::topology::status::{CheckHealth, CheckReport, ServerStatus, State};
+use crate::health::judge::CheckHealth;
+use crate::topology::status::{CheckReport, ServerStatus, State};
 use crate::topology::usable::{Mode, UsableSet};
 use crate::topology::{Backend, Frontend, Server, Topology};
 

@@ -74,6 +74,11 @@ pub enum Reason {
         /// What it gave as its reason; may be empty.
         why: String,
     },
+    /// The server that it tracks.
+    Tracked {
+        /// `backend/server`.
+        server: String,
+    },
     /// Sessions could not connect.
     Errors,
     /// Sessions were accepted and not answered.
@@ -126,6 +131,7 @@ impl fmt::Display for Reason {
             Self::Operator { who } => write!(f, "set by {who}"),
             Self::Agent { why } if why.is_empty() => f.write_str("told by its agent"),
             Self::Agent { why } => write!(f, "told by its agent, info: \"{why}\""),
+            Self::Tracked { server } => write!(f, "via {server}"),
             Self::Errors => f.write_str("too many sessions could not connect"),
             Self::Silence => f.write_str("it accepts sessions but does not answer them"),
             Self::Name {

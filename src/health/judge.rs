@@ -7,7 +7,17 @@
 use std::time::Duration;
 
 use crate::config::CheckConfig;
-use crate::topology::status::CheckHealth;
+
+/// A check's counter and limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckHealth {
+    /// 0 to `rise + fall - 1`; at `rise` or more the server is up.
+    pub health: u32,
+    /// Passes in a row that bring a down server up.
+    pub rise: u32,
+    /// Failures in a row that take an up server down.
+    pub fall: u32,
+}
 
 impl CheckHealth {
     /// Whether the counter says up.

@@ -1,6 +1,5 @@
 //! The accept loop.
 
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use tokio::net::TcpListener;
 use super::account::Account;
 use super::session;
 use super::worker::{Bind, Worker};
+use crate::sys::sockets;
 
 /// How long to leave connections in the kernel's queue when there is nothing to serve them with.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -42,7 +42,7 @@ pub(super) async fn run(worker: Rc<Worker>, bind: Bind) {
                 let task = tokio::task::spawn_local(session);
                 worker.sessions.set_task(key, task.abort_handle());
             }
-            Err(error) if is_starvation(&error) => {
+            Err(error) if sockets::is_shortage(&error) => {
                 if starved.replace(Instant::now()).is_none() {
                     tracing::error!(
                         "Cannot accept on {}: {error}. New connections wait until this is over.",
@@ -55,19 +55,4 @@ pub(super) async fn run(worker: Rc<Worker>, bind: Bind) {
             Err(error) => tracing::debug!("A connection to {} was lost: {error}.", bind.address),
         }
     }
-}
-
-/// Whether the process or the system has run out of something, rather than one client having
-/// gone away.
-pub(super) fn is_starvation(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    error
-        .raw_os_error()
-        .map(Errno::from_raw_os_error)
-        .is_some_and(|errno| {
-            matches!(
-                errno,
-                Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM
-            )
-        })
 }

@@ -16,7 +16,6 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::accept::is_starvation;
 use super::account::Account;
 use crate::config::policy::Hedge;
 use crate::outcome::{Cause, Outcome, Phase};
@@ -267,14 +266,9 @@ async fn dial(server: &Server, limit: Option<Duration>) -> Dialled {
             server.latency.record(began.elapsed());
             Ok(stream)
         }
-        Err(error) if is_local(&error) => Err(Failure::Starved(error)),
+        Err(error) if sockets::is_own_failure(&error) => Err(Failure::Starved(error)),
         Err(error) => Err(Failure::Refused(error)),
     }
-}
-
-/// Whether the proxy's own machine could not make the connection.
-fn is_local(error: &io::Error) -> bool {
-    is_starvation(error) || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
 fn explain(account: &Account, server: &Server, failure: &Failure) {

@@ -11,6 +11,7 @@ mod recovery;
 mod shutdown;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,10 +20,10 @@ use std::time::{Duration, Instant};
 use crate::config::policy::{InitState, OnError};
 use crate::events::{Event, Reason, ServerChange};
 use crate::explain::{Route, Routes};
-use crate::id::BackendId;
+use crate::id::{BackendId, ServerId};
 use crate::proxy::Sessions;
 use crate::topology::server::Observed;
-use crate::topology::status::{Admin, AgentVerdict, CheckReport, ServerStatus, State};
+use crate::topology::status::{Admin, AgentVerdict, CheckReport, CheckStatus, ServerStatus, State};
 use crate::topology::usable::Mode;
 use crate::topology::{Backend, Frontend, Server, Topology};
 
@@ -34,6 +35,8 @@ pub struct Supervisor {
     /// Where each frontend's new sessions were last known to go; empty until sessions are
     /// accepted.
     routes: RefCell<Vec<Destination>>,
+    /// The servers that take over a server's verdict (`track`).
+    trackers: HashMap<ServerId, Vec<Arc<Server>>>,
 }
 
 /// A backend and which of its servers, without the numbers that change all the time.
@@ -42,10 +45,20 @@ type Destination = Option<(BackendId, Mode)>;
 impl Supervisor {
     /// A supervisor of all servers of `topology`, which may end `sessions`.
     pub fn new(topology: Arc<Topology>, sessions: Sessions) -> Rc<Self> {
+        let mut trackers: HashMap<_, Vec<_>> = HashMap::new();
+        for server in topology.servers() {
+            if let Some(tracked) = server.config.track {
+                trackers
+                    .entry(tracked)
+                    .or_default()
+                    .push(Arc::clone(server));
+            }
+        }
         Rc::new(Self {
             topology,
             sessions,
             routes: RefCell::default(),
+            trackers,
         })
     }
 
@@ -61,6 +74,11 @@ impl Supervisor {
             report.info,
             report.duration.as_millis()
         );
+        if report.status == CheckStatus::Shortage {
+            tracing::error!("Server {} cannot be checked: {}.", server.path, report.info);
+            server.update(|status| status.last_check = Some(report));
+            return config.interval;
+        }
         let passed = report.status.passed();
         if passed {
             server.connect_succeeded();
@@ -220,6 +238,20 @@ impl Supervisor {
         self.announce(server, reason, had_server);
         self.announce_routes();
         self.follow(server, before, after);
+        self.tell_trackers(server);
+    }
+
+    /// Has the servers that track this one take over its verdict.
+    fn tell_trackers(self: &Rc<Self>, server: &Arc<Server>) {
+        for tracker in self.trackers.get(&server.id).into_iter().flatten() {
+            tracker.update(|status| status.tracked_down = !server.is_up());
+            self.settle(
+                tracker,
+                Reason::Tracked {
+                    server: server.path.clone(),
+                },
+            );
+        }
     }
 
     /// What a change means to sessions and to the checker.
@@ -260,7 +292,11 @@ impl Supervisor {
     }
 
     /// Tells where each frontend's sessions go; from now on changes of that are told.
-    pub fn begin(&self) {
+    pub fn begin(self: &Rc<Self>) {
+        // A server may have been configured to start down.
+        self.topology
+            .servers()
+            .for_each(|server| self.tell_trackers(server));
         self.routes.replace(destinations(&self.topology));
         for frontend in &self.topology.frontends {
             let (name, route) = (&frontend.config.name, self.route(frontend));

@@ -59,6 +59,26 @@ pub fn reset_on_close(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
 }
 
+/// Whether the process or the system has run out of something, rather than a peer having gone
+/// away.
+pub fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    error
+        .raw_os_error()
+        .map(Errno::from_raw_os_error)
+        .is_some_and(|errno| {
+            matches!(
+                errno,
+                Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM
+            )
+        })
+}
+
+/// Whether this machine could not make a connection; the peer was not even asked.
+pub fn is_own_failure(error: &io::Error) -> bool {
+    is_shortage(error) || error.kind() == io::ErrorKind::AddrNotAvailable
+}
+
 fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::status::{CheckHealth, ServerStatus};
+use super::status::ServerStatus;
 use super::{Backend, Frontend, Server, Topology};
 use crate::config::policy::InitState;
 use crate::config::{BackendConfig, CheckConfig, Config, ServerConfig};
+use crate::health::judge::CheckHealth;
 use crate::id::{BackendId, FrontendId, ServerId};
 
 impl Topology {
@@ -52,7 +53,9 @@ fn build_server(
         .check
         .as_ref()
         .map(|check| initial_health(check, config.policy.init_state));
-    let status = ServerStatus::new(health, now);
+    let mut status = ServerStatus::new(health, now);
+    status.tracks = config.track.is_some();
+    status.state = status.effective();
     Server::new(id, backend, config.clone(), tier, status, workers)
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::health::flap::Bounces;
+use crate::health::judge::CheckHealth;
 
 /// Whether a server serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +47,11 @@ pub struct AgentVerdict {
 /// What a check found, in `HAProxy`'s words (management.txt, `check_status`; `src/check.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckStatus {
-    /// The check could not be made: no address, no descriptor.
+    /// The check could not be made, for want of an address for instance.
     SocketError,
+    /// The check could not be made because the proxy has run out of something, which says
+    /// nothing about the server.
+    Shortage,
     /// The connection stands and no more was asked for.
     L4Ok,
     /// The connection was not made in time.
@@ -94,7 +98,7 @@ impl CheckStatus {
 
     fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::SocketError => ("SOCKERR", "Socket error"),
+            Self::SocketError | Self::Shortage => ("SOCKERR", "Socket error"),
             Self::L4Ok => ("L4OK", "Layer4 check passed"),
             Self::L4Timeout => ("L4TOUT", "Layer4 timeout"),
             Self::L4Connection => ("L4CON", "Layer4 connection problem"),
@@ -124,17 +128,6 @@ pub struct CheckReport {
     pub info: String,
     /// How long the check took.
     pub duration: Duration,
-}
-
-/// A check's counter and limits (see [`crate::health::judge`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CheckHealth {
-    /// 0 to `rise + fall - 1`; at `rise` or more the server is up.
-    pub health: u32,
-    /// Passes in a row that bring a down server up.
-    pub rise: u32,
-    /// Failures in a row that take an up server down.
-    pub fall: u32,
 }
 
 /// Why a server that is up does not get sessions while others can.
@@ -172,6 +165,8 @@ pub struct ServerStatus {
     pub agent: AgentVerdict,
     /// Whether its name has never resolved.
     pub unresolved: bool,
+    /// Whether it takes over another server's verdict.
+    pub tracks: bool,
     /// Whether the server that it tracks is down.
     pub tracked_down: bool,
     /// The last finished check.
@@ -219,6 +214,7 @@ impl ServerStatus {
             weight: None,
             agent: AgentVerdict::default(),
             unresolved: false,
+            tracks: false,
             tracked_down: false,
             last_check: None,
             failed_checks: 0,
@@ -240,7 +236,7 @@ impl ServerStatus {
             Admin::Maintenance => State::Maintenance,
             _ if down => State::Down,
             Admin::Drain => State::Drain,
-            Admin::Ready if self.check.is_none() => State::Unchecked,
+            Admin::Ready if self.check.is_none() && !self.tracks => State::Unchecked,
             Admin::Ready => State::Up,
         }
     }

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use backstop::checks::agent::{self, AgentReport};
+use backstop::checks::probe::Probe;
 use backstop::config;
-use backstop::health::agent::{self, AgentReport};
-use backstop::health::probe::Probe;
 use backstop::topology::status::{CheckReport, CheckStatus};
 use backstop::topology::{Server, Topology};
 use tokio::runtime::{Builder, Runtime};

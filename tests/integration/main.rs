@@ -8,5 +8,6 @@ mod config;
 mod demo;
 mod documents;
 mod forwarding;
+mod layout;
 mod process;
 mod scenarios;

@@ -1,6 +1,6 @@
 //! Agents.
 
-use backstop::health::agent::{AgentAnswer, AgentHealth, AgentWeight};
+use backstop::checks::agent::{AgentAnswer, AgentHealth, AgentWeight};
 use backstop::topology::status::CheckStatus::{
     L4Connection, L7Ok, L7Response, L7Status, L7Timeout,
 };

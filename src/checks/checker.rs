@@ -73,29 +73,37 @@ pub async fn run(
             .await;
         }
     }
+    let mut hurried = false;
     loop {
         while server.in_maintenance() {
             server.check_asked_for().await;
         }
         let began = Instant::now();
         let report = probe.run(&server).await;
-        let interval = supervisor.check_finished(&server, report);
-        wait(&server, began, interval, &supervisor).await;
+        hurried &= !report.status.passed();
+        let mut interval = supervisor.check_finished(&server, report);
+        if hurried && server.is_up() {
+            // Traffic fails and so does the check: clients should not wait for the verdict.
+            interval = interval.min(spacing(&check));
+        }
+        hurried |= wait(&server, began, interval, &supervisor).await;
     }
 }
 
-/// Waits until `interval` after `began`, or until traffic asks for a check.
+/// Waits until `interval` after `began`, or until traffic asks for a check. Returns whether it
+/// did.
 async fn wait(
     server: &Arc<Server>,
     began: Instant,
     interval: Duration,
     supervisor: &Rc<Supervisor>,
-) {
+) -> bool {
+    let mut asked = false;
     let mut due = began + interval;
     loop {
         tokio::select! {
-            () = sleep_until(due.into()) => return,
-            () = server.check_asked_for() => {}
+            () = sleep_until(due.into()) => return asked,
+            () = server.check_asked_for() => asked = true,
         }
         let check = server.config.check.as_ref();
         let soonest = check.map_or(interval, spacing);

@@ -1,5 +1,6 @@
 //! The agent beside a server, which is asked how the server does (`agent-check`).
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,9 @@ use super::finding::Finding;
 use super::probe;
 use super::target::{Limits, Target};
 use crate::config::{AgentConfig, CheckConfig, ServerTimeouts};
+use crate::supervisor::Supervisor;
 use crate::topology::Server;
-use crate::topology::status::{CheckReport, CheckStatus};
+use crate::topology::status::{Admin, CheckReport, CheckStatus};
 
 /// What came of asking an agent once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,19 +27,44 @@ pub struct AgentReport {
     pub check: CheckReport,
 }
 
-/// Asks the agent of `server` for ever, the first time after `delay`, and tells `report`.
+/// Asks the agent of `server` for ever, the first time after `delay`, and tells `supervisor`.
 pub async fn run(
     server: Arc<Server>,
     agent: AgentConfig,
     timeouts: ServerTimeouts,
     delay: Duration,
-    report: impl Fn(&Server, AgentReport),
+    supervisor: Rc<Supervisor>,
 ) {
     sleep(delay).await;
     loop {
         let began = tokio::time::Instant::now();
-        report(&server, ask(&server, &agent, &timeouts).await);
+        if let Some(answer) = ask(&server, &agent, &timeouts).await.answer {
+            obey(&server, &answer, &supervisor);
+        }
         sleep_until(began + agent.interval).await;
+    }
+}
+
+/// Has the server become what its agent says. What the agent does not mention stays.
+fn obey(server: &Arc<Server>, answer: &AgentAnswer, supervisor: &Rc<Supervisor>) {
+    let mut verdict = server.status().agent.clone();
+    match &answer.health {
+        Some(AgentHealth::Up) => verdict.down = None,
+        Some(AgentHealth::Down { reason, .. }) => verdict.down = Some(reason.clone()),
+        None => {}
+    }
+    match answer.mode {
+        Some(AgentMode::Ready) => verdict.admin = Admin::Ready,
+        Some(AgentMode::Drain) => verdict.admin = Admin::Drain,
+        Some(AgentMode::Maint) => verdict.admin = Admin::Maintenance,
+        None => {}
+    }
+    supervisor.set_agent(server, verdict);
+    if let Some(weight) = answer.weight {
+        let weight = weight.of(server.config.weight);
+        if weight != server.weight() {
+            supervisor.set_weight(server, Some(weight));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::conversation::Conversation;
 use super::finding::{Finding, describe};
 use super::tls::TlsClient;
 use crate::config::{CheckConfig, ServerTimeouts};
+use crate::sys::sockets;
 use crate::topology::status::CheckStatus;
 
 /// A connection of a check, with or without TLS.
@@ -141,8 +142,12 @@ impl<'a> Target<'a> {
             None => self.deadline,
         };
         let socket = socket(self.address, self.source).map_err(|(what, error)| {
-            let info = format!("{what}: {}", describe(&error));
-            Finding::new(CheckStatus::SocketError, info)
+            let status = if sockets::is_shortage(&error) {
+                CheckStatus::Shortage
+            } else {
+                CheckStatus::SocketError
+            };
+            Finding::new(status, format!("{what}: {}", describe(&error)))
         })?;
         let no_connection = || {
             let info = deadline.passed("no connection");
@@ -152,6 +157,10 @@ impl<'a> Target<'a> {
             None => return Err(no_connection()),
             Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
                 return Err(no_connection());
+            }
+            // With a source address of its own a check may name one that is not there.
+            Some(Err(error)) if self.source.is_none() && sockets::is_own_failure(&error) => {
+                return Err(Finding::new(CheckStatus::Shortage, describe(&error)));
             }
             Some(Err(error)) => {
                 return Err(Finding::new(CheckStatus::L4Connection, describe(&error)));

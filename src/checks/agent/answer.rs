@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::health::conversation::Parsed;
-use crate::health::finding::{excerpt, words};
+use crate::checks::conversation::Parsed;
+use crate::checks::finding::{excerpt, words};
 
 /// What an agent said of its server. What it did not mention stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -64,6 +64,19 @@ pub enum AgentWeight {
     Percent(u32),
     /// 0 to 256.
     Absolute(u16),
+}
+
+impl AgentWeight {
+    /// The weight that this means for a server whose configured weight is `configured`.
+    pub fn of(self, configured: u16) -> u16 {
+        match self {
+            Self::Percent(percent) => {
+                let weight = u64::from(configured) * u64::from(percent) / 100;
+                weight.min(256) as u16
+            }
+            Self::Absolute(weight) => weight,
+        }
+    }
 }
 
 /// The answer is the first line; what follows is ignored.

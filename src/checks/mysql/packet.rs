@@ -1,7 +1,7 @@
 //! The packets of the `MySQL` protocol that a check needs, and no others.
 
-use crate::health::conversation::{ANSWER, Parsed};
-use crate::health::finding::{Finding, excerpt, words};
+use crate::checks::conversation::{ANSWER, Parsed};
+use crate::checks::finding::{Finding, excerpt, words};
 
 /// Capabilities (MySQL's `CLIENT_…`).
 const LONG_PASSWORD: u32 = 0x1;

@@ -1,0 +1,26 @@
+//! Active health checks.
+//!
+//! - [`checker`]: the loop that checks one server.
+//! - [`probe`]: one check of one server, whatever its kind; there is a module a kind.
+//! - [`agent`]: the agent beside a server.
+//!
+//! What servers answer is not trusted: it is read up to a limit of bytes and of time, parsed by
+//! functions that take any bytes, and shown to people in printable form only.
+
+mod conversation;
+mod external;
+mod finding;
+mod http;
+mod ldap;
+mod mysql;
+mod postgres;
+mod redis;
+mod smtp;
+mod target;
+mod tcp;
+mod tls;
+mod tls_hello;
+
+pub mod agent;
+pub mod checker;
+pub mod probe;
