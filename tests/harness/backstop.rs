@@ -1,7 +1,7 @@
 //! The program under test.
 
 use std::fs;
-use std::process::{Command, ExitStatus, Output};
+use std::process::{Command, ExitStatus};
 
 use rustix::process::Signal;
 
@@ -24,10 +24,24 @@ pub(crate) fn command() -> Command {
     command
 }
 
-/// Runs the program with these arguments to its end.
-pub(crate) fn run(arguments: &[&str]) -> Output {
-    let output = command().args(arguments).output();
-    output.expect("the built program runs")
+/// What a run left behind that came to its end.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the program with these arguments to its end, which must come by itself.
+pub(crate) fn run(arguments: &[&str]) -> Ended {
+    let mut daemon = Daemon::spawn("backstop", command().args(arguments));
+    let code = daemon.wait().code();
+    Ended {
+        code,
+        stdout: daemon.stdout().join("\n"),
+        stderr: daemon.stderr().join("\n"),
+    }
 }
 
 /// A running Backstop. Its output is shown when a test that holds one panics.

@@ -2,13 +2,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Output;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::backstop::{self, Backstop};
+use crate::harness::backstop::{self, Backstop, Ended};
 use crate::harness::farm::Farm;
 use crate::harness::http;
 use crate::harness::server::Server;
@@ -138,16 +137,16 @@ fn it_can_start_again_at_once_on_the_same_addresses() {
 #[test]
 fn version() {
     let output = backstop::run(&["--version"]);
-    let version = concat!("backstop ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(text(&output.stdout), version);
-    assert_eq!(output.status.code(), Some(0));
+    let version = concat!("backstop ", env!("CARGO_PKG_VERSION"));
+    assert_eq!(output.stdout, version);
+    assert_eq!(output.code, Some(0));
 }
 
 #[test]
 fn help_names_the_options_and_the_exit_codes() {
     let output = backstop::run(&["--help"]);
-    assert_eq!(output.status.code(), Some(0));
-    let help = text(&output.stdout);
+    assert_eq!(output.code, Some(0));
+    let help = output.stdout;
     for word in ["--file <FILE>", "check", "run", "--log-level", "Exit codes"] {
         assert!(help.contains(word), "no `{word}` in:\n{help}");
     }
@@ -156,20 +155,20 @@ fn help_names_the_options_and_the_exit_codes() {
 #[test]
 fn an_unknown_option_is_wrong_usage() {
     let output = backstop::run(&["--colour"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("--colour"));
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("--colour"));
 }
 
 #[test]
 fn a_missing_file() {
     let output = backstop::run(&["-f", "no-such-file.toml"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(text(&output.stdout), "");
-    assert!(text(&output.stderr).contains("no-such-file.toml"));
+    assert_eq!(output.code, Some(1));
+    assert_eq!(output.stdout, "");
+    assert!(output.stderr.contains("no-such-file.toml"));
 }
 
 /// Runs with a configuration that cannot be served, which ends the program.
-fn run_in_vain(config: &str) -> Output {
+fn run_in_vain(config: &str) -> Ended {
     let directory = TempDir::new();
     let file = directory.write("backstop.toml", config);
     backstop::run(&["-f", file.to_str().expect("a plain name")])
@@ -181,9 +180,9 @@ fn a_wrong_configuration_starts_nothing() {
     let server = Server::named(farm.next(), "s1");
     let farm = farm.server("s1", server.address(), "chek = true");
     let output = run_in_vain(&farm.config());
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(text(&output.stdout), "");
-    assert!(text(&output.stderr).contains("chek"), "{output:?}");
+    assert_eq!(output.code, Some(1));
+    assert_eq!(output.stdout, "");
+    assert!(output.stderr.contains("chek"), "{output:?}");
     assert_eq!(server.accepted(), 0);
 }
 
@@ -194,9 +193,9 @@ fn an_address_in_use_is_named() {
     let farm = farm.server("s1", server.address(), "");
     let _holder = TcpListener::bind(farm.entrance()).expect("a free address");
     let output = run_in_vain(&farm.config());
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(text(&output.stdout), "");
-    let errors = text(&output.stderr);
+    assert_eq!(output.code, Some(1));
+    assert_eq!(output.stdout, "");
+    let errors = output.stderr;
     let wanted = format!(
         "frontend ft cannot listen on {}: another process is listening there",
         farm.entrance()
@@ -211,8 +210,8 @@ fn a_second_process_on_the_same_address_is_refused() {
     let farm = farm.server("s1", server.address(), "");
     let _first = farm.start();
     let second = run_in_vain(&farm.config());
-    assert_eq!(second.status.code(), Some(1));
-    let errors = text(&second.stderr);
+    assert_eq!(second.code, Some(1));
+    let errors = second.stderr;
     // Both addresses are taken, and both are told.
     assert!(errors.contains(&farm.entrance().to_string()), "{errors}");
     assert!(
@@ -241,8 +240,4 @@ fn json_logs_parse() {
     assert_eq!(session["server"], "s1");
     assert_eq!(session["termination"], "--");
     assert_eq!(session["redispatched"], false);
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("text")
 }
