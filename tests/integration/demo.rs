@@ -151,12 +151,12 @@ fn a_port_that_was_asked_for_and_is_taken_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let output = run(&["demo", "--port", &port.to_string()]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.code, Some(1));
     assert_eq!(
-        String::from_utf8(output.stderr).unwrap(),
+        output.stderr,
         format!(
             "error: the demo's frontend cannot listen on 127.0.0.1:{port}: another process is \
-             listening there\nNothing was started.\n"
+             listening there\nNothing was started."
         )
     );
 }
