@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant as Moment, sleep_until, timeout};
 
 /// A client gives up after this.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,6 +25,7 @@ pub(crate) struct Load {
 /// One connection, from the first SYN to the answer's last byte.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    pub(crate) began: Instant,
     pub(crate) took: Duration,
     /// Whether a whole answer came.
     pub(crate) answered: bool,
@@ -42,7 +43,7 @@ impl Load {
             .enable_all()
             .build();
         runtime.expect("a runtime").block_on(async {
-            let start = Instant::now();
+            let start = Moment::now();
             let mut tasks = JoinSet::new();
             for number in 0..self.connections() {
                 let due = start + Duration::from_secs(1) * number / self.rate;
@@ -57,12 +58,13 @@ impl Load {
 }
 
 async fn connection(address: SocketAddr) -> Connection {
-    let start = Instant::now();
+    let start = Moment::now();
     let answered = match timeout(PATIENCE, answer(address)).await {
         Ok(Ok(answer)) => answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\n\r\nnginx-"),
         Ok(Err(_)) | Err(_) => false,
     };
     Connection {
+        began: start.into_std(),
         took: start.elapsed(),
         answered,
     }

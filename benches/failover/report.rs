@@ -1,6 +1,6 @@
 //! The table.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Fault;
 use crate::load::{Connection, Load};
@@ -11,6 +11,8 @@ const SLOW: Duration = Duration::from_millis(50);
 /// What became of a load.
 pub(crate) struct Report {
     pub(crate) connections: Vec<Connection>,
+    /// When the primaries had failed.
+    pub(crate) failed: Instant,
     /// From the fault until both primaries were marked DOWN.
     pub(crate) noticed: Option<Duration>,
 }
@@ -23,14 +25,16 @@ pub(crate) fn print_head(load: &Load, fault: Fault) {
         load.connections()
     );
     println!(
-        "{:<10} {:>8} {:>11} {:>11} {:>11} {:>12}",
-        "proxy", "failed", "slowest", "p99", "over 50 ms", "marked DOWN"
+        "{:<10} {:>8} {:>5} {:>11} {:>11} {:>11} {:>12}",
+        "proxy", "failed", "cut", "slowest", "p99", "over 50 ms", "marked DOWN"
     );
 }
 
 impl Report {
     pub(crate) fn print(&self, proxy: &str) {
-        let failed = self.connections.iter().filter(|c| !c.answered).count();
+        let lost = self.connections.iter().filter(|c| !c.answered);
+        let (cut, failed): (Vec<_>, Vec<_>) = lost.partition(|c| c.began < self.failed);
+        let (cut, failed) = (cut.len(), failed.len());
         let mut times: Vec<_> = self.connections.iter().map(|c| c.took).collect();
         times.sort();
         let slow = times.iter().filter(|&&time| time > SLOW).count();
@@ -38,7 +42,7 @@ impl Report {
             .noticed
             .map_or("never".to_owned(), |n| format!("{:.2} s", n.as_secs_f32()));
         println!(
-            "{proxy:<10} {failed:>8} {:>11} {:>11} {slow:>11} {noticed:>12}",
+            "{proxy:<10} {failed:>8} {cut:>5} {:>11} {:>11} {slow:>11} {noticed:>12}",
             milliseconds(times.last()),
             milliseconds(times.get(times.len() * 99 / 100)),
         );
