@@ -20,6 +20,7 @@ use super::account::Account;
 use crate::config::policy::Hedge;
 use crate::outcome::{Cause, Outcome, Phase};
 use crate::sys::sockets;
+use crate::topology::usable::UsableSet;
 use crate::topology::{Backend, Server};
 
 /// The longest wait before a server is tried a second time (configuration.txt, "retries").
@@ -139,7 +140,7 @@ impl Search<'_> {
         let limit = self.backend.config.timeout.connect;
         let mut first_runs = true;
         let mut rivals: Vec<Rival<'_>> = Vec::new();
-        first_server.ask_for_check();
+        first_server.suspect();
         loop {
             let joining = self.fresh_server();
             let patience = joining.as_ref().and_then(|rival| self.patience(rival));
@@ -229,13 +230,28 @@ impl Search<'_> {
         }
         let usable = self.backend.usable();
         let position = if self.tried.is_empty() {
-            usable.first()
+            self.unsuspected(&usable)
         } else {
             usable.next(&self.tried, self.attempts == retries)
         }?;
         self.attempts += 1;
         self.tried.push(position);
         Some(Arc::clone(self.backend.server(position)))
+    }
+
+    /// The first choice, or if that is suspected, the next one that is not.
+    fn unsuspected(&self, usable: &UsableSet) -> Option<u32> {
+        let is_suspected = |position: &u32| self.backend.server(*position).is_suspected();
+        let first = usable.first()?;
+        if !is_suspected(&first) {
+            return Some(first);
+        }
+        let others = usable.in_use().iter().copied();
+        let suspected: Vec<_> = others.filter(is_suspected).collect();
+        let other = usable
+            .next(&suspected, false)
+            .filter(|other| usable.in_use().contains(other));
+        Some(other.unwrap_or(first))
     }
 
     /// How long to wait for `server` before it gets a rival; `None` is for ever.

@@ -1,9 +1,9 @@
 //! A server: what is configured, what is known of it, and what it counted.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
@@ -17,6 +17,9 @@ use crate::id::ServerId;
 
 /// Steps of one unit of weight, for shares that grow (configuration.txt, "slowstart").
 const WEIGHT_SCALE: u16 = 16;
+
+/// How long a server is suspected, unless a check or a session clears it before.
+const SUSPICION: Duration = Duration::from_secs(1);
 
 /// One server of a backend.
 #[derive(Debug)]
@@ -35,6 +38,10 @@ pub struct Server {
     pub latency: Latency,
     /// Wakes the checker before its time; holds one request at most.
     check_wanted: Notify,
+    /// Until when other servers are preferred, in milliseconds since `created`; 0 is never.
+    suspected: AtomicU64,
+    /// When the server was built.
+    created: Instant,
     /// Failed connections in a row, while they are counted.
     errors: AtomicU32,
     /// Unanswered sessions in a row, while they are counted.
@@ -81,6 +88,8 @@ impl Server {
             counters: Counters::new(workers),
             latency: Latency::default(),
             check_wanted: Notify::new(),
+            suspected: AtomicU64::new(0),
+            created: status.since,
             errors: AtomicU32::new(0),
             silent: AtomicU32::new(0),
             observed: AtomicU8::new(0),
@@ -139,6 +148,22 @@ impl Server {
         self.check_wanted.notified().await;
     }
 
+    /// Has sessions prefer other servers for a moment: this one was slow to connect to, or
+    /// could not be connected to, and its checks have not spoken yet.
+    pub fn suspect(&self) {
+        let until = self.created.elapsed() + SUSPICION;
+        self.suspected.store(until.as_millis() as u64, Relaxed);
+        self.ask_for_check();
+    }
+
+    /// Whether sessions prefer other servers.
+    pub fn is_suspected(&self) -> bool {
+        match self.suspected.load(Relaxed) {
+            0 => false,
+            until => (self.created.elapsed().as_millis() as u64) < until,
+        }
+    }
+
     /// Takes note that a session could not connect. Traffic notices a dead server long before
     /// its next check would.
     pub fn connect_failed(&self) {
@@ -149,11 +174,14 @@ impl Server {
                 self.observed.store(Observed::ERRORS, Relaxed);
             }
         }
-        self.ask_for_check();
+        self.suspect();
     }
 
-    /// Takes note that a session connected.
+    /// Takes note that a session or a check connected.
     pub fn connect_succeeded(&self) {
+        if self.suspected.load(Relaxed) > 0 {
+            self.suspected.store(0, Relaxed);
+        }
         if self.errors.load(Relaxed) > 0 {
             self.errors.store(0, Relaxed);
         }

@@ -136,6 +136,23 @@ fn a_server_that_does_not_answer_gets_a_rival_long_before_the_connect_timeout() 
 }
 
 #[test]
+fn only_the_first_sessions_wait_for_a_server_that_does_not_answer() {
+    let farm = Farm::new().timeout(r#"connect = "10s", client = "60s", server = "60s""#);
+    let farm = farm.backend(r#"hedge = "500ms""#);
+    let hole = farm.next();
+    let _hole = BlackHole::open(hole);
+    let server = Server::named(farm.next(), "s2");
+    let farm = farm.server("s1", hole, "");
+    let farm = farm.server("s2", server.address(), "");
+    let backstop = farm.start();
+    for _ in 0..6 {
+        assert_eq!(http::curl(farm.entrance()).expect("an answer"), "s2\n");
+    }
+    let slow = backstop.wait_for_sessions(6).iter().filter(|s| s.connect_ms >= 500).count();
+    assert_eq!(slow, 1, "the others know better");
+}
+
+#[test]
 fn nothing_but_a_server_that_does_not_answer() {
     let farm = Farm::new()
         .timeout(r#"connect = "200ms", client = "60s", server = "60s""#)
