@@ -7,6 +7,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod checks;
 mod ipv6;
 mod programs;
 mod scenarios;
@@ -15,6 +16,9 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let arguments = Arguments::from_args();
-    let tests: Vec<Trial> = scenarios::trials().chain(ipv6::trials()).collect();
+    let tests: Vec<Trial> = scenarios::trials()
+        .chain(ipv6::trials())
+        .chain(checks::trials())
+        .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }

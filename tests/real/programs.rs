@@ -1,7 +1,8 @@
 //! What a test needs of the machine, and what happens when it is not there.
 
-use std::env;
 use std::net::TcpListener;
+use std::path::PathBuf;
+use std::{env, fs};
 
 use libtest_mimic::Trial;
 
@@ -27,8 +28,23 @@ impl Need {
 }
 
 fn is_installed(program: &str) -> bool {
+    find(program).is_some()
+}
+
+/// Where a program is, also if that is a place which only root has in `PATH`, or none has.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|directory| directory.join(program).is_file())
+    let usual = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    // Debian keeps every version of PostgreSQL in a directory of its own.
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let versions = versions.map(|version| version.path().join("bin"));
+    let mut places = usual
+        .chain(versions)
+        .map(|directory| directory.join(program));
+    places.find(|path| path.is_file())
 }
 
 /// A test that runs if all it needs is there, and is ignored otherwise, or fails if all tests

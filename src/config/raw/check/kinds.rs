@@ -46,8 +46,20 @@ const OVER_TLS: &[Type] = &[
     Type::Ldap,
 ];
 
+/// `sni` is for all over TLS and for the hello, too.
+const WITH_SNI: &[Type] = &[
+    Type::Tcp,
+    Type::Http,
+    Type::Redis,
+    Type::Postgres,
+    Type::Mysql,
+    Type::Smtp,
+    Type::Ldap,
+    Type::TlsHello,
+];
+
 /// The settings that not every type has, and the types that have them.
-const SETTINGS: [(&str, &[Type]); 19] = [
+const SETTINGS: [(&str, &[Type]); 20] = [
     ("steps", &[Type::Tcp]),
     ("method", &[Type::Http]),
     ("path", &[Type::Http]),
@@ -67,18 +79,7 @@ const SETTINGS: [(&str, &[Type]); 19] = [
     ("tls", OVER_TLS),
     ("verify", OVER_TLS),
     ("ca", OVER_TLS),
-];
-
-/// `sni` is for all over TLS and for the hello, too.
-const WITH_SNI: &[Type] = &[
-    Type::Tcp,
-    Type::Http,
-    Type::Redis,
-    Type::Postgres,
-    Type::Mysql,
-    Type::Smtp,
-    Type::Ldap,
-    Type::TlsHello,
+    ("sni", WITH_SNI),
 ];
 
 /// The type and its settings; `None` if none is given, or something about them is wrong.
@@ -90,12 +91,14 @@ pub(super) fn kind(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<CheckK
         Field::Absent if fields.has("steps") => Some(Type::Tcp),
         Field::Absent | Field::Broken => None,
     };
-    let broken = matches!(written, Field::Broken);
-    for (key, types) in SETTINGS.into_iter().chain([("sni", WITH_SNI)]) {
+    // Without a type one complaint is enough, and none is needed about a wrong type's settings.
+    let mut silent = matches!(written, Field::Broken);
+    for (key, types) in SETTINGS {
         if chosen.is_none_or(|chosen| !types.contains(&chosen)) {
             fields.read(key, |item| {
-                if !broken {
+                if !silent {
                     r.problems.push(misplaced(item, types, chosen));
+                    silent = chosen.is_none();
                 }
                 None::<()>
             });
@@ -134,25 +137,21 @@ fn misplaced(item: Item<'_>, types: &[Type], chosen: Option<Type>) -> Problem {
         .map(|&kind| format!("{:?}", word(kind)))
         .collect();
     let words = match words.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => words.join(""),
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => words.concat(),
     };
     let key = item.key;
-    let problem = match chosen {
-        Some(chosen) => Problem::error(format!(
-            "`{key}` is not for checks of type {:?}",
-            word(chosen)
-        ))
-        .help(format!("`{key}` is for type {words}")),
-        None => Problem::error(format!("`{key}` needs a `type` beside it")).help(format!(
-            "write `type = {}`; a type and its settings stand in one table, and settings of \
-             `[defaults]` or the backend are taken over only without any of them",
-            words
-                .replace(" or ", "` or `type = ")
-                .replace(", ", "`, `type = "),
-        )),
+    let title = match chosen {
+        Some(chosen) => format!("`{key}` is not for checks of type {:?}", word(chosen)),
+        None => format!("`{key}` needs the check's `type` beside it"),
     };
-    problem.at(item.key_span)
+    let more = match chosen {
+        Some(_) => "",
+        None => "; a type and its settings stand in one table",
+    };
+    Problem::error(title)
+        .at(item.key_span)
+        .help(format!("`{key}` is for type {words}{more}"))
 }
 
 /// Reads the settings of one type.
