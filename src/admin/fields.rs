@@ -69,7 +69,9 @@ pub const FIELDS: [Field; 83] = [
     ("rate_lim", |r| of_frontend(r, |_| 0)),
     ("rate_max", |r| Number(r.tally.highest_rate.into())),
     ("check_status", |r| check(r, |c| Text(last_status(c)))),
-    ("check_code", |_| Empty),
+    ("check_code", |r| {
+        report(r, |l| l.code.map_or(Empty, |code| Number(code.into())))
+    }),
     ("check_duration", |r| {
         report(r, |l| Number(l.duration.as_millis() as u64))
     }),

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -52,19 +52,19 @@ impl Probe {
         let host = own_host.unwrap_or(&server.config.address.host);
         let target = &Target::new(address, host, check.source, *limits);
         let tls = tls.as_ref();
-        match &check.kind {
-            CheckKind::Tcp { steps, .. } => tcp::check(target, steps, tls).await,
-            CheckKind::Http(check) => http::check(target, check, tls).await,
-            CheckKind::Redis(check) => redis::check(target, check, tls).await,
-            CheckKind::Postgres(check) => postgres::check(target, check, tls).await,
-            CheckKind::Mysql(check) => mysql::check(target, check, tls).await,
-            CheckKind::Smtp(check) => smtp::check(target, check, tls).await,
-            CheckKind::Ldap { .. } => ldap::check(target, tls).await,
-            CheckKind::TlsHello { sni } => {
-                tls_hello::check(target, &TlsClient::for_hello(sni.clone())).await
-            }
-            CheckKind::External(check) => external::check(target, check, server).await,
-        }
+        // Between two checks a server should not hold the memory that the largest of them needs.
+        let checked: Pin<Box<dyn Future<Output = _>>> = match &check.kind {
+            CheckKind::Tcp { steps, .. } => Box::pin(tcp::check(target, steps, tls)),
+            CheckKind::Http(check) => Box::pin(http::check(target, check, tls)),
+            CheckKind::Redis(check) => Box::pin(redis::check(target, check, tls)),
+            CheckKind::Postgres(check) => Box::pin(postgres::check(target, check, tls)),
+            CheckKind::Mysql(check) => Box::pin(mysql::check(target, check, tls)),
+            CheckKind::Smtp(check) => Box::pin(smtp::check(target, check, tls)),
+            CheckKind::Ldap { .. } => Box::pin(ldap::check(target, tls)),
+            CheckKind::TlsHello { sni } => Box::pin(tls_hello::check(target, sni.as_ref())),
+            CheckKind::External(check) => Box::pin(external::check(target, check, server)),
+        };
+        checked.await
     }
 }
 
@@ -123,5 +123,26 @@ pub(super) fn report(finding: Result<Finding, Finding>, duration: Duration) -> C
         code,
         info,
         duration,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::sample;
+
+    /// Ten thousand servers have as many of them, most of which wait for the next check.
+    #[test]
+    fn a_check_that_waits_takes_little_memory() {
+        let probe = Probe::new(&CheckConfig::default(), &ServerTimeouts::default());
+        let topology = sample::single_farm(false);
+        let run = probe.run(&topology.backends[0].servers[0]);
+        assert!(size_of_val(&run) <= 1536, "{}", size_of_val(&run));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_panic_in_a_check_is_a_failure_of_that_check() {
+        let finding = caught(async { panic!("odd answer") }).await.unwrap_err();
+        assert_eq!(finding.status, CheckStatus::SocketError);
     }
 }

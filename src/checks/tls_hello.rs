@@ -1,6 +1,8 @@
 //! The check that a server answers a TLS `ClientHello` by a `ServerHello`, and no more
 //! (`option ssl-hello-chk`): no certificate is looked at.
 
+use rustls::pki_types::ServerName;
+
 use super::conversation::{Conversation, Parsed};
 use super::finding::{Finding, excerpt};
 use super::target::Target;
@@ -12,8 +14,11 @@ const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const SERVER_HELLO: u8 = 2;
 
-pub(super) async fn check(target: &Target<'_>, tls: &TlsClient) -> Result<Finding, Finding> {
-    let hello = tls.hello(target.host)?;
+pub(super) async fn check(
+    target: &Target<'_>,
+    sni: Option<&ServerName<'static>>,
+) -> Result<Finding, Finding> {
+    let hello = TlsClient::for_hello(sni.cloned()).hello(target.host)?;
     let mut conversation = target.talk(None).await?;
     shake(&mut conversation, &hello)
         .await

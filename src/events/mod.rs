@@ -123,6 +123,9 @@ impl fmt::Display for Reason {
         match self {
             Self::Check(report) => {
                 write!(f, "{}", report.status.description())?;
+                if let Some(code) = report.code {
+                    write!(f, ", code: {code}")?;
+                }
                 if !report.info.is_empty() {
                     write!(f, ", info: \"{}\"", report.info)?;
                 }

@@ -3,6 +3,7 @@
 //!
 //! `BLESS=1 cargo test` writes the expected texts anew; read the difference before committing.
 
+mod checks;
 mod values;
 
 use std::fs;

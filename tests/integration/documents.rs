@@ -3,11 +3,12 @@
 use backstop::config;
 
 const README: &str = include_str!("../../README.md");
+const CHECKS: &str = include_str!("../../docs/checks.md");
 const REFERENCE: &str = include_str!("../../docs/configuration.md");
 
 /// Where an unknown key is put, what part of the reference should list the known ones, and a key
 /// that is known there: a probe in the wrong place finds others.
-const TABLES: [(&str, &str, &str); 18] = [
+const TABLES: [(&str, &str, &str); 19] = [
     ("KEY", "## The top of the file", "threads"),
     ("log = { KEY }", "### `[log]`", "sessions"),
     ("defaults = { KEY }", "## `[defaults]`", "retries"),
@@ -62,7 +63,34 @@ const TABLES: [(&str, &str, &str); 18] = [
     ),
     ("stats = { KEY }", "## `[stats]`", "realm"),
     ("backends.b.check = { KEY }", "### `check`", "rise"),
+    (
+        "backends.b.check.steps = [{ KEY }]",
+        "### `check`",
+        "expect",
+    ),
 ];
+
+/// Every example of a document, with a frontend before it if it has none.
+fn examples(document: &str) -> impl Iterator<Item = String> {
+    let blocks = document.split("```toml\n").skip(1);
+    blocks.map(|block| {
+        let (text, _) = block.split_once("```").unwrap();
+        format!("[frontends.www]\nbind = \":81\"\ndefault_backend = \"app\"\n{text}")
+    })
+}
+
+#[test]
+fn the_examples_of_checks_can_be_used() {
+    let env = |_: &str| Some("secret".to_owned());
+    let mut count = 0;
+    for text in examples(CHECKS) {
+        if let Err(report) = config::parse(&text, "docs/checks.md", &env) {
+            panic!("{report}");
+        }
+        count += 1;
+    }
+    assert!(count >= 10, "{count}");
+}
 
 #[test]
 fn every_key_is_in_the_reference() {

@@ -24,10 +24,10 @@ pub(super) fn hear(bytes: impl Into<Vec<u8>>) -> Turn {
 
 /// Does the turns on every connection and then waits for its end.
 pub(super) fn scripted(site: &Loopback, turns: Vec<Turn>) -> Server {
-    Server::start(site.next(), move |stream| {
+    Server::start(site.next(), move |mut stream| {
         for turn in &turns {
             let done = match turn {
-                Turn::Say(bytes) => { &*stream }.write_all(bytes).is_ok(),
+                Turn::Say(bytes) => stream.write_all(bytes).is_ok(),
                 Turn::Hear(bytes) => hear_out(stream, bytes),
             };
             if !done {
