@@ -5,6 +5,7 @@
 
 pub mod check;
 mod demo;
+pub mod explain;
 mod run;
 
 use std::io::IsTerminal;
@@ -48,6 +49,14 @@ enum Command {
     },
     /// Show failover with built-in servers and a client, with nothing to install
     Demo(demo::DemoArguments),
+    /// Say where new sessions go and why, with some servers down
+    Explain {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        question: explain::Question,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -73,6 +82,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Check { file }) => check(&file),
         Some(Command::Demo(arguments)) => demo::run(arguments),
+        Some(Command::Explain { file, question }) => explain(&file, &question),
         None => {
             // Without anything asked for, the help is the most useful answer.
             let _ = <Arguments as clap::CommandFactory>::command().print_help();
@@ -86,6 +96,17 @@ fn check(file: &Path) -> ExitCode {
     print!("{}", checked.stdout);
     eprint!("{}", checked.stderr);
     if checked.valid {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    }
+}
+
+fn explain(file: &Path, question: &explain::Question) -> ExitCode {
+    let answer = explain::explain(file, question, std::io::stderr().is_terminal());
+    print!("{}", answer.stdout);
+    eprint!("{}", answer.stderr);
+    if answer.valid {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)

@@ -281,7 +281,7 @@ const MOST_CANDIDATES: usize = 1000;
 const LONGEST_CANDIDATE: usize = 64;
 
 /// The candidate that was probably meant, if one is near enough.
-pub(super) fn closest<'c>(
+pub(crate) fn closest<'c>(
     word: &str,
     candidates: impl Iterator<Item = &'c str>,
 ) -> Option<&'c str> {

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use self::check::{AgentConfig, CheckConfig, CheckKind};
+pub(crate) use self::hints::closest;
 use self::policy::{FailoverPolicy, ServerPolicy};
 use self::report::{Problem, Report, Span};
 

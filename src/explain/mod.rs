@@ -1,14 +1,24 @@
 //! Where a frontend's new sessions go now, and why.
 //!
-//! A rule's condition may look at the client, which is not known here. Such a rule is listed as
-//! holding for some clients, and the search goes on for the others.
+//! A rule's condition may look at the client, of whom not all may be known. Such a rule is
+//! listed as holding for some clients, and the search goes on for the others.
+//!
+//! - [`words`]: conditions and the values that they saw.
+//! - [`servers`]: which servers of a backend get sessions, in which order, and why not the others.
+//! - [`scenario`]: a configuration with some of its servers down.
+//! - [`session`]: the way of a new session through a frontend, as text.
+//! - [`plan`]: what follows as servers fail one after another.
 
+pub mod plan;
+pub mod scenario;
+pub mod servers;
+pub mod session;
 pub mod words;
 
 use std::fmt;
 
-use self::words::Words;
-use crate::topology::usable::Mode;
+pub use self::servers::servers_in_use;
+use self::words::{Client, Words};
 use crate::topology::{Backend, Frontend, Topology};
 
 /// Where a frontend's new sessions go now.
@@ -45,12 +55,18 @@ pub enum Why<'a> {
 }
 
 impl<'a> Routes<'a> {
-    /// The routes of `frontend` now.
+    /// The routes of `frontend` now, for any client.
     pub fn of(frontend: &'a Frontend, topology: &'a Topology) -> Self {
+        Self::for_client(frontend, topology, Client::default())
+    }
+
+    /// The routes of `frontend` now, for `client`.
+    pub fn for_client(frontend: &'a Frontend, topology: &'a Topology, client: Client) -> Self {
         let mut for_some = Vec::new();
         for (index, rule) in frontend.config.rules.iter().enumerate() {
             let backend = &**topology.backend(rule.backend);
-            let words = rule.condition.as_ref().map(|c| Words::new(c, topology));
+            let condition = rule.condition.as_ref();
+            let words = condition.map(|c| Words::for_client(c, topology, client));
             let until = rule.until.as_ref().filter(|_| frontend.is_latched(index));
             let until = until.map(|condition| Words::new(condition, topology));
             let why = match words.map(|words| (words, words.truth())) {
@@ -109,47 +125,12 @@ impl fmt::Display for Route<'_> {
     }
 }
 
-/// Which of a backend's servers get its new sessions, such as `2 of 2 primaries`.
-pub fn servers_in_use(backend: &Backend) -> String {
-    let set = backend.usable();
-    let backups = backend.servers.iter().filter(|s| s.config.backup).count();
-    let primaries = backend.servers.len() - backups;
-    match set.mode() {
-        Mode::Primaries => {
-            let noun = if primaries == 1 {
-                "primary"
-            } else {
-                "primaries"
-            };
-            format!("{} of {primaries} {noun}", set.nbsrv())
-        }
-        Mode::AllBackups => {
-            let noun = if backups == 1 { "backup" } else { "backups" };
-            let used = set.nbsrv();
-            format!("{}{used} of {backups} {noun}", without_primary(primaries))
-        }
-        Mode::FirstBackup => {
-            let position = set.in_use().first();
-            let name = position.map_or("", |&p| &backend.server(p).config.name);
-            format!("{}backup {name} takes all", without_primary(primaries))
-        }
-        Mode::Tier(tier) => format!("tier {tier}, {} servers", set.nbsrv()),
-        Mode::Nothing => "no server is usable, sessions are refused".into(),
-    }
-}
-
-fn without_primary(primaries: usize) -> &'static str {
-    match primaries {
-        0 => "",
-        1 => "the primary is not usable, ",
-        _ => "no primary is usable, ",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::acl::Condition;
+    use crate::acl::{Comparison, Condition, Sample};
     use crate::config::RuleConfig;
     use crate::id::BackendId;
     use crate::topology::sample::{farms, single_farm, take_down, with_rules, without_default};
@@ -235,5 +216,55 @@ mod tests {
     #[test]
     fn without_a_rule_and_a_default_sessions_are_refused() {
         assert!(told(&without_default()).is_empty());
+    }
+
+    proptest! {
+        /// What is explained is what a worker does.
+        #[test]
+        fn for_a_known_client_it_is_the_rule_that_a_session_matches(
+            conditions in prop::collection::vec((0..5u8, 0..5u64), 0..5),
+            down in prop::collection::vec(0..4usize, 0..4),
+            source: [u8; 4],
+            port in 80..83u16,
+        ) {
+            let rules = conditions.iter().map(|&(kind, limit)| rule(kind, limit));
+            let topology = with_rules(rules.collect());
+            down.iter().for_each(|&server| take_down(&topology, 0, server));
+            topology.settle_rules();
+            let frontend = &topology.frontends[0];
+            let client = Client { source: Some(source.into()), port: Some(port) };
+            let told = Routes::for_client(frontend, &topology, client);
+            prop_assert!(told.for_some.is_empty());
+            let facts = topology.facts((source, 1234).into(), ([127, 0, 0, 1], port).into());
+            let rule = frontend.matching_rule(&facts);
+            let taken = rule.map(|rule| rule.backend).or(frontend.config.default_backend);
+            prop_assert_eq!(told.otherwise.map(|route| route.backend.id), taken);
+        }
+    }
+
+    /// A rule of one of a few kinds.
+    fn rule(kind: u8, limit: u64) -> RuleConfig {
+        let usable = |comparison, limit| {
+            Condition::Compare(Sample::UsableServers(BackendId(0)), comparison, limit)
+        };
+        let few = usable(Comparison::LessOrEqual, limit);
+        let inside = Condition::Source(vec!["128.0.0.0/1".parse().unwrap()]);
+        let port = Condition::Compare(Sample::DestinationPort, Comparison::Equal, 81);
+        let (condition, until) = match kind {
+            0 => (inside, None),
+            1 => (
+                Condition::All(vec![few, Condition::Not(inside.into())]),
+                None,
+            ),
+            2 => (Condition::Any(vec![few, port]), None),
+            3 => (few, Some(usable(Comparison::GreaterOrEqual, limit + 1))),
+            _ => (few, None),
+        };
+        RuleConfig {
+            backend: BackendId(u32::from(kind) % 2),
+            condition: Some(condition),
+            until,
+            text: String::new(),
+        }
     }
 }

@@ -1,47 +1,94 @@
 //! Conditions in words, and the facts that they rest on.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::acl::{Comparison, Condition, Sample};
+use crate::acl::eval::Facts;
+use crate::acl::show::Names;
+use crate::acl::{Condition, Sample};
+use crate::id::{BackendId, FrontendId, ServerId};
 use crate::topology::{SessionFacts, Topology};
+
+/// What is known of a client before it connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Client {
+    /// Its address (`src`).
+    pub source: Option<IpAddr>,
+    /// The port that it connects to (`dst_port`).
+    pub port: Option<u16>,
+}
 
 /// A condition with the graph that its names come from.
 #[derive(Debug, Clone, Copy)]
 pub struct Words<'a> {
     condition: &'a Condition,
     topology: &'a Topology,
+    client: Client,
 }
 
 impl<'a> Words<'a> {
-    /// `condition` in the names of `topology`.
+    /// `condition` in the names of `topology`, for any client.
     pub fn new(condition: &'a Condition, topology: &'a Topology) -> Self {
+        Self::for_client(condition, topology, Client::default())
+    }
+
+    /// `condition` in the names of `topology`, for `client`.
+    pub fn for_client(condition: &'a Condition, topology: &'a Topology, client: Client) -> Self {
         Self {
             condition,
             topology,
+            client,
         }
     }
 
-    /// Whether the condition holds now; `None` if that depends on the client.
+    /// Whether the condition holds now; `None` if that depends on what is not known of the
+    /// client.
     pub fn truth(self) -> Option<bool> {
         match self.condition {
             Condition::All(inner) => self.decided_by(false, inner),
             Condition::Any(inner) => self.decided_by(true, inner),
             Condition::Not(inner) => self.with(inner).truth().map(|holds| !holds),
             Condition::Named(_, definition) => self.with(definition).truth(),
-            Condition::Source(_) | Condition::Compare(Sample::DestinationPort, ..) => None,
-            Condition::Compare(..) | Condition::ServerIsUp(_) => {
+            Condition::Source(_) if self.client.source.is_none() => None,
+            Condition::Compare(Sample::DestinationPort, ..) if self.client.port.is_none() => None,
+            Condition::Source(_) | Condition::Compare(..) | Condition::ServerIsUp(_) => {
                 Some(self.condition.holds(&self.facts()))
             }
         }
     }
 
     /// The facts that the condition rests on, such as `nbsrv(farm) = 2, le 2`, without those
-    /// that depend on the client.
+    /// that depend on what is not known of the client.
     pub fn evidence(self) -> String {
         let mut found = Vec::new();
         self.collect_evidence(&mut found);
         found.join("; ")
+    }
+
+    /// Whether the condition looks at how many sessions are open.
+    pub fn counts_sessions(self) -> bool {
+        self.any_test(|test| match test {
+            Condition::Compare(sample, ..) => matches!(
+                sample,
+                Sample::BackendSessions(_) | Sample::FrontendSessions(_)
+            ),
+            _ => false,
+        })
+    }
+
+    /// Whether the condition looks at the client's address.
+    pub fn looks_at_source(self) -> bool {
+        self.any_test(|test| matches!(test, Condition::Source(_)))
+    }
+
+    fn any_test(self, wanted: fn(&Condition) -> bool) -> bool {
+        let inside = |inner| self.with(inner).any_test(wanted);
+        match self.condition {
+            Condition::All(inner) | Condition::Any(inner) => inner.iter().any(inside),
+            Condition::Not(inner) => inside(inner),
+            Condition::Named(_, definition) => inside(definition),
+            test => wanted(test),
+        }
     }
 
     fn collect_evidence(self, found: &mut Vec<String>) {
@@ -53,15 +100,31 @@ impl<'a> Words<'a> {
             }
             Condition::Not(inner) => self.with(inner).collect_evidence(found),
             Condition::Named(_, definition) => self.with(definition).collect_evidence(found),
-            Condition::Source(_) | Condition::Compare(Sample::DestinationPort, ..) => {}
+            Condition::Source(_) | Condition::Compare(..) | Condition::ServerIsUp(_) => {
+                found.extend(self.truth().map(|holds| self.fact(holds)));
+            }
+        }
+    }
+
+    /// The value that a single test saw, and what it asks for.
+    fn fact(self, holds: bool) -> String {
+        let not = if holds { "" } else { "not " };
+        match self.condition {
             Condition::Compare(sample, comparison, limit) => {
                 let (name, value) = (self.sample(*sample), sample.value(&self.facts()));
-                found.push(format!("{name} = {value}, {} {limit}", symbol(*comparison)));
+                format!("{name} = {value}, {not}{} {limit}", comparison.keyword())
             }
             Condition::ServerIsUp(server) => {
-                let server = self.topology.server(*server);
-                let state = if server.is_up() { "up" } else { "down" };
-                found.push(format!("{} is {state}", server.path));
+                let state = if holds { "up" } else { "down" };
+                format!("{} is {state}", self.topology.server(*server).path)
+            }
+            _ => {
+                let source = self.facts().client();
+                let networks = self.to_string();
+                format!(
+                    "src = {source}, {not}in{}",
+                    networks.trim_start_matches("src")
+                )
             }
         }
     }
@@ -80,13 +143,15 @@ impl<'a> Words<'a> {
     }
 
     fn with(self, condition: &'a Condition) -> Self {
-        Self::new(condition, self.topology)
+        Self { condition, ..self }
     }
 
-    /// Facts for conditions that do not look at the client.
+    /// Facts for conditions that do not look at what is not known of the client.
     fn facts(self) -> SessionFacts<'a> {
-        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        self.topology.facts(nobody, nobody)
+        let source = self.client.source.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        let port = self.client.port.unwrap_or(0);
+        self.topology
+            .facts(SocketAddr::new(source, 0), SocketAddr::new(source, port))
     }
 
     fn sample(self, sample: Sample) -> String {
@@ -103,69 +168,26 @@ impl<'a> Words<'a> {
             Sample::DestinationPort => "dst_port".into(),
         }
     }
-
-    fn write_joined(
-        self,
-        f: &mut fmt::Formatter<'_>,
-        inner: &'a [Condition],
-        joint: &str,
-    ) -> fmt::Result {
-        for (index, condition) in inner.iter().enumerate() {
-            f.write_str(if index > 0 { joint } else { "" })?;
-            self.write_grouped(f, condition)?;
-        }
-        Ok(())
-    }
-
-    /// In parentheses if it is several conditions.
-    fn write_grouped(self, f: &mut fmt::Formatter<'_>, inner: &'a Condition) -> fmt::Result {
-        match inner {
-            Condition::All(_) | Condition::Any(_) => write!(f, "({})", self.with(inner)),
-            _ => write!(f, "{}", self.with(inner)),
-        }
-    }
 }
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.condition {
-            Condition::All(inner) => self.write_joined(f, inner, " and "),
-            Condition::Any(inner) => self.write_joined(f, inner, " or "),
-            Condition::Not(inner) => {
-                f.write_str("not ")?;
-                self.write_grouped(f, inner)
-            }
-            Condition::Named(name, _) => f.write_str(name),
-            Condition::Source(networks) => {
-                f.write_str("src")?;
-                networks
-                    .iter()
-                    .try_for_each(|network| write!(f, " {network}"))
-            }
-            Condition::ServerIsUp(server) => {
-                write!(f, "srv_is_up({})", self.topology.server(*server).path)
-            }
-            Condition::Compare(sample, comparison, limit) => {
-                write!(
-                    f,
-                    "{} {} {limit}",
-                    self.sample(*sample),
-                    symbol(*comparison)
-                )
-            }
-        }
+        self.condition.show(self.topology).fmt(f)
     }
 }
 
-/// The word of the configuration.
-fn symbol(comparison: Comparison) -> &'static str {
-    match comparison {
-        Comparison::Equal => "eq",
-        Comparison::NotEqual => "ne",
-        Comparison::Less => "lt",
-        Comparison::LessOrEqual => "le",
-        Comparison::Greater => "gt",
-        Comparison::GreaterOrEqual => "ge",
+impl Names for Topology {
+    fn backend(&self, id: BackendId) -> &str {
+        &self.backends[id.index()].config.name
+    }
+
+    fn frontend(&self, id: FrontendId) -> &str {
+        &self.frontends[id.index()].config.name
+    }
+
+    fn server(&self, id: ServerId) -> &str {
+        let server = &self.backends[id.backend.index()].servers[id.index()];
+        &server.config.name
     }
 }
 
@@ -174,7 +196,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::id::{BackendId, ServerId};
+    use crate::acl::Comparison;
     use crate::topology::sample::{farms, take_down};
 
     fn usable_at_most(limit: u64) -> Condition {
@@ -212,7 +234,7 @@ mod tests {
         );
         assert_eq!(
             Words::new(&condition, &topology).evidence(),
-            "nbsrv(bk-app-main) = 4, le 2; bk-app-main/nginx1 is up"
+            "nbsrv(bk-app-main) = 4, not le 2; bk-app-main/nginx1 is up"
         );
     }
 
@@ -239,6 +261,24 @@ mod tests {
             Some(false)
         );
         assert_eq!(truth(&Condition::Not(holds.into())), Some(false));
+    }
+
+    #[test]
+    fn what_is_known_of_the_client_decides_and_is_evidence() {
+        let topology = farms();
+        let client = Client {
+            source: Some("10.1.2.3".parse().unwrap()),
+            port: Some(82),
+        };
+        let words = |condition| Words::for_client(condition, &topology, client);
+        let (inside, wrong_port) = (inside(), port(81));
+        assert_eq!(words(&inside).truth(), Some(true));
+        assert_eq!(words(&wrong_port).truth(), Some(false));
+        let both = Condition::Any(vec![inside.clone(), wrong_port.clone()]);
+        assert_eq!(
+            words(&both).evidence(),
+            "src = 10.1.2.3, in 10.0.0.0/8 fd00::/8; dst_port = 82, not eq 81"
+        );
     }
 
     #[test]

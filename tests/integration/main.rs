@@ -7,6 +7,7 @@ mod checks;
 mod config;
 mod demo;
 mod documents;
+mod explain;
 mod forwarding;
 mod layout;
 mod process;

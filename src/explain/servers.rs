@@ -1,0 +1,423 @@
+//! Which servers of a backend get sessions, in which order, and why the others do not.
+
+use std::time::Instant;
+
+use crate::topology::usable::Mode;
+use crate::topology::{Backend, Server};
+
+/// Which of a backend's servers get its new sessions, such as `2 of 2 primaries`.
+pub fn servers_in_use(backend: &Backend) -> String {
+    let set = backend.usable();
+    let (primaries, backups) = (of_kind(backend, false), of_kind(backend, true));
+    let used = set.nbsrv();
+    let servers = match set.mode() {
+        Mode::Nothing => return "no server is usable, sessions are refused".into(),
+        Mode::Primaries if has_tiers(backend) => tier(backend, 0),
+        Mode::Primaries => format!("{used} of {}", counted(primaries, "primary", "primaries")),
+        Mode::Tier(number) => format!(
+            "{}{}",
+            lacking(backend).map_or(String::new(), |lacking| format!("{lacking}, ")),
+            tier(backend, number)
+        ),
+        Mode::AllBackups => format!(
+            "{}{used} of {}",
+            without_primary(backend, primaries),
+            counted(backups, "backup", "backups")
+        ),
+        Mode::FirstBackup => {
+            let name = set.in_use().first().map_or("", |&p| name(backend, p));
+            format!(
+                "{}backup {name} takes all",
+                without_primary(backend, primaries)
+            )
+        }
+    };
+    servers + &zone_in_use(backend) + probation_in_use(backend)
+}
+
+/// The first servers that new sessions get, `count` at most.
+///
+/// This takes turns, so the sessions after these get the servers after these.
+pub fn next_sessions(backend: &Backend, count: usize) -> Vec<u32> {
+    let set = backend.usable();
+    (0..count).map_while(|_| set.first()).collect()
+}
+
+/// The servers that one session tries until it has no attempt or no server left.
+pub fn attempts(backend: &Backend) -> Vec<u32> {
+    let (set, retries) = (backend.usable(), backend.config.retries as usize);
+    let mut tried: Vec<u32> = set.first().into_iter().collect();
+    while !tried.is_empty() && tried.len() <= retries {
+        match set.next(&tried, tried.len() == retries) {
+            Some(position) => tried.push(position),
+            None => break,
+        }
+    }
+    tried
+}
+
+/// Why the server at `position` gets no new session at `now`; `None` if it does.
+pub fn passed_over(backend: &Backend, position: u32, now: Instant) -> Option<String> {
+    let set = backend.usable();
+    if set.in_use().binary_search(&position).is_ok() {
+        return None;
+    }
+    let server = backend.server(position);
+    let candidate = server.candidate(zone(backend), now);
+    let hold = server.status().hold;
+    Some(if !server.is_up() {
+        "down".into()
+    } else if server.address().is_none() {
+        "its name does not resolve".into()
+    } else if candidate.weight == 0 {
+        "weight 0".into()
+    } else if let Some(hold) = hold {
+        format!("up, but {}", hold.reason)
+    } else {
+        outranked(backend, server)
+    })
+}
+
+/// Why a usable server is not in use: its tier or its zone.
+fn outranked(backend: &Backend, server: &Server) -> String {
+    let set = backend.usable();
+    let Some(used) = set.in_use().first().map(|&first| backend.server(first)) else {
+        return String::new();
+    };
+    if server.tier < used.tier {
+        let (usable, wanted) = (
+            usable_in_tier(backend, server.tier),
+            min_up(backend, server.tier),
+        );
+        return format!(
+            "{}, {usable} usable, min_up is {wanted}",
+            tier_name(backend, server)
+        );
+    }
+    if server.tier == used.tier {
+        return elsewhere(backend, server);
+    }
+    match (server.config.backup, used.config.backup) {
+        (true, true) => format!("backup, {} comes first", used.config.name),
+        (true, false) => format!("backup, {}", primaries_suffice(backend)),
+        (false, _) => format!(
+            "tier {}, tier {} has enough servers",
+            server.tier, used.tier
+        ),
+    }
+}
+
+fn primaries_suffice(backend: &Backend) -> String {
+    match min_up(backend, 0) {
+        1 => "used when no primary is usable".into(),
+        enough => format!("used when fewer than {enough} primaries are usable"),
+    }
+}
+
+fn elsewhere(backend: &Backend, server: &Server) -> String {
+    let Some(preferred) = &backend.config.failover.prefer_zone else {
+        return String::new();
+    };
+    let own = match &server.config.zone {
+        Some(zone) => format!("zone {zone}"),
+        None => "in no zone".into(),
+    };
+    let near = backend.usable().nbsrv();
+    let enough = preferred.min_up;
+    format!(
+        "{own}, zone {} has {near} usable, min_up is {enough}",
+        preferred.zone
+    )
+}
+
+/// What stands before the servers in use when tiers before theirs lack servers.
+fn lacking(backend: &Backend) -> Option<String> {
+    let set = backend.usable();
+    let used = backend.server(*set.in_use().first()?).tier;
+    let lacks = |tier| {
+        let (usable, wanted) = (usable_in_tier(backend, tier), min_up(backend, tier));
+        match wanted {
+            1 => format!("tier {tier} has none usable"),
+            _ => format!("tier {tier} has {usable} of the {wanted} that it needs"),
+        }
+    };
+    let mut tiers: Vec<_> = backend
+        .servers
+        .iter()
+        .map(|s| s.tier)
+        .filter(|&t| t < used)
+        .collect();
+    tiers.sort_unstable();
+    tiers.dedup();
+    let lacking: Vec<_> = tiers.into_iter().map(lacks).collect();
+    (!lacking.is_empty()).then(|| lacking.join(", "))
+}
+
+fn without_primary(backend: &Backend, primaries: usize) -> String {
+    let usable = backend.usable().usable_primaries();
+    match (primaries, usable) {
+        (0, _) => String::new(),
+        (_, 1..) => format!(
+            "{usable} of {primaries} primaries usable and min_up is {}, ",
+            min_up(backend, 0)
+        ),
+        (1, 0) => "the primary is not usable, ".into(),
+        (_, 0) => "no primary is usable, ".into(),
+    }
+}
+
+fn tier(backend: &Backend, number: u32) -> String {
+    let all = backend.servers.iter().filter(|s| s.tier == number).count();
+    let used = backend.usable().nbsrv();
+    format!(
+        "tier {number}, {used} of {}",
+        counted(all, "server", "servers")
+    )
+}
+
+/// Says so where a zone decides which servers are in use.
+fn zone_in_use(backend: &Backend) -> String {
+    let Some(preferred) = &backend.config.failover.prefer_zone else {
+        return String::new();
+    };
+    let (name, wanted) = (preferred.zone.as_str(), preferred.min_up);
+    let set = backend.usable();
+    let near = |&&position: &&u32| backend.server(position).config.zone.as_deref() == Some(name);
+    let near = set.in_use().iter().filter(near).count();
+    match near == set.in_use().len() {
+        true => format!(" (zone {name})"),
+        false => format!(" (of any zone: {name} has {near}, min_up is {wanted})"),
+    }
+}
+
+fn probation_in_use(backend: &Backend) -> &'static str {
+    let set = backend.usable();
+    let first = set.in_use().first().map(|&first| backend.server(first));
+    match first.is_some_and(|server| server.status().hold.is_some()) {
+        true => " (on probation, but nobody else is left)",
+        false => "",
+    }
+}
+
+/// Usable servers of a tier that are not on probation.
+fn usable_in_tier(backend: &Backend, tier: u32) -> usize {
+    let now = Instant::now();
+    let of_tier = backend.servers.iter().filter(|server| server.tier == tier);
+    of_tier
+        .map(|server| server.candidate(None, now))
+        .filter(|candidate| candidate.up && candidate.weight > 0 && !candidate.held)
+        .count()
+}
+
+fn min_up(backend: &Backend, tier: u32) -> u32 {
+    let configured = backend.config.failover.min_up.get(tier as usize);
+    configured.copied().unwrap_or(1).max(1)
+}
+
+fn tier_name(backend: &Backend, server: &Server) -> String {
+    match has_tiers(backend) {
+        true => format!("tier {}", server.tier),
+        false => "primary".into(),
+    }
+}
+
+/// Whether the user put servers into tiers, rather than only marking backups.
+fn has_tiers(backend: &Backend) -> bool {
+    backend.servers.iter().any(|server| server.config.tier > 0)
+}
+
+fn of_kind(backend: &Backend, backup: bool) -> usize {
+    let servers = backend.servers.iter();
+    servers
+        .filter(|server| server.config.backup == backup)
+        .count()
+}
+
+fn zone(backend: &Backend) -> Option<&str> {
+    let preferred = backend.config.failover.prefer_zone.as_ref();
+    preferred.map(|preferred| preferred.zone.as_str())
+}
+
+/// The name of the server at a position.
+pub(super) fn name(backend: &Backend, position: u32) -> &str {
+    &backend.server(position).config.name
+}
+
+/// A number with its noun.
+pub(super) fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
+/// Names joined by commas; of many only the first ones and how many more there are.
+pub(super) fn listed<'n>(names: impl ExactSizeIterator<Item = &'n str>, most: usize) -> String {
+    let more = names.len().saturating_sub(most);
+    let shown: Vec<_> = names.take(most).collect();
+    let shown = shown.join(", ");
+    match more {
+        0 => shown,
+        _ => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::policy::PreferredZone;
+    use crate::config::{BackendConfig, ServerConfig};
+    use crate::topology::Topology;
+    use crate::topology::sample::{backend, server, single_farm, take_down, with_backend};
+    use crate::topology::status::{Hold, HoldReason};
+
+    fn why_not(topology: &Topology) -> Vec<Option<String>> {
+        let backend = &topology.backends[0];
+        (0..backend.servers.len() as u32)
+            .map(|position| passed_over(backend, position, topology.started))
+            .collect()
+    }
+
+    fn some(texts: &[&str]) -> Vec<Option<String>> {
+        let text = |text: &&str| (!text.is_empty()).then(|| (*text).to_owned());
+        texts.iter().map(text).collect()
+    }
+
+    fn tiered(min_up: &[u32]) -> BackendConfig {
+        let servers = [0, 0, 1, 1, 2]
+            .iter()
+            .zip(1..)
+            .map(|(&tier, n)| ServerConfig {
+                tier,
+                ..server(&format!("s{n}"), n, false)
+            });
+        let mut backend = backend("bk", false, servers.collect());
+        backend.failover.min_up = min_up.to_vec();
+        backend
+    }
+
+    #[test]
+    fn backups_wait_for_the_primaries_and_for_each_other() {
+        let topology = single_farm(false);
+        let waits = "backup, used when no primary is usable";
+        assert_eq!(why_not(&topology), some(&["", "", waits, waits]));
+        take_down(&topology, 0, 0);
+        take_down(&topology, 0, 1);
+        let second = "backup, s3 comes first";
+        assert_eq!(why_not(&topology), some(&["down", "down", "", second]));
+    }
+
+    #[test]
+    fn attempts_go_from_server_to_server_and_end_on_a_backup() {
+        let topology = single_farm(false);
+        assert_eq!(attempts(&topology.backends[0]), [0, 1, 2, 3]);
+        let topology = single_farm(false);
+        assert_eq!(next_sessions(&topology.backends[0], 3), [0, 1, 0]);
+    }
+
+    #[test]
+    fn a_last_attempt_is_kept_for_a_backup() {
+        let servers = (1..=7).map(|n| server(&format!("s{n}"), n, n > 6));
+        let topology = with_backend(backend("bk", false, servers.collect()));
+        assert_eq!(attempts(&topology.backends[0]), [0, 1, 2, 6]);
+    }
+
+    #[test]
+    fn tiers_say_what_they_lack() {
+        let topology = with_backend(tiered(&[2, 2]));
+        let backend = &topology.backends[0];
+        assert_eq!(servers_in_use(backend), "tier 0, 2 of 2 servers");
+        take_down(&topology, 0, 0);
+        assert_eq!(
+            servers_in_use(backend),
+            "tier 0 has 1 of the 2 that it needs, tier 1, 2 of 2 servers"
+        );
+        assert_eq!(
+            why_not(&topology),
+            some(&[
+                "down",
+                "tier 0, 1 usable, min_up is 2",
+                "",
+                "",
+                "tier 2, tier 1 has enough servers",
+            ])
+        );
+    }
+
+    #[test]
+    fn too_few_primaries_are_not_called_none() {
+        let servers = (1..=3).map(|n| server(&format!("s{n}"), n, n > 2));
+        let mut config = backend("bk", false, servers.collect());
+        config.failover.min_up = vec![2];
+        let topology = with_backend(config);
+        assert_eq!(
+            why_not(&topology)[2].as_deref(),
+            Some("backup, used when fewer than 2 primaries are usable")
+        );
+        take_down(&topology, 0, 0);
+        assert_eq!(
+            servers_in_use(&topology.backends[0]),
+            "1 of 2 primaries usable and min_up is 2, backup s3 takes all"
+        );
+        assert_eq!(
+            why_not(&topology),
+            some(&["down", "primary, 1 usable, min_up is 2", ""])
+        );
+    }
+
+    #[test]
+    fn zones_and_weights_are_reasons() {
+        let servers = (1..=4).map(|n| ServerConfig {
+            zone: (n < 4).then(|| if n < 3 { "a" } else { "b" }.into()),
+            weight: u16::from(n != 2),
+            ..server(&format!("s{n}"), n, false)
+        });
+        let mut config = backend("bk", false, servers.collect());
+        config.failover.prefer_zone = Some(PreferredZone {
+            zone: "a".into(),
+            min_up: 1,
+        });
+        let topology = with_backend(config);
+        assert_eq!(
+            why_not(&topology),
+            some(&[
+                "",
+                "weight 0",
+                "zone b, zone a has 1 usable, min_up is 1",
+                "in no zone, zone a has 1 usable, min_up is 1",
+            ])
+        );
+        let backend = &topology.backends[0];
+        assert_eq!(servers_in_use(backend), "1 of 4 primaries (zone a)");
+        take_down(&topology, 0, 0);
+        assert_eq!(
+            servers_in_use(backend),
+            "2 of 4 primaries (of any zone: a has 0, min_up is 1)"
+        );
+    }
+
+    #[test]
+    fn probation_is_a_reason_until_nobody_else_is_left() {
+        let topology = single_farm(false);
+        let backend = &topology.backends[0];
+        backend.servers[0].update(|status| {
+            status.hold = Some(Hold {
+                until: topology.started,
+                reason: HoldReason::Failback,
+            });
+        });
+        backend.recompute(topology.started);
+        assert_eq!(
+            why_not(&topology)[0].as_deref(),
+            Some("up, but it has to stay up for a while before it is used again")
+        );
+        (1..4).for_each(|server| take_down(&topology, 0, server));
+        assert_eq!(
+            servers_in_use(backend),
+            "1 of 2 primaries (on probation, but nobody else is left)"
+        );
+    }
+
+    #[test]
+    fn many_names_are_cut_short() {
+        assert_eq!(listed(["a", "b", "c"].into_iter(), 3), "a, b, c");
+        assert_eq!(listed(["a", "b", "c"].into_iter(), 1), "a and 2 more");
+    }
+}
