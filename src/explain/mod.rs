@@ -229,7 +229,9 @@ mod tests {
         ) {
             let rules = conditions.iter().map(|&(kind, limit)| rule(kind, limit));
             let topology = with_rules(rules.collect());
-            down.iter().for_each(|&server| take_down(&topology, 0, server));
+            for &server in &down {
+                take_down(&topology, 0, server);
+            }
             topology.settle_rules();
             let frontend = &topology.frontends[0];
             let client = Client { source: Some(source.into()), port: Some(port) };

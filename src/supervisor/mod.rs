@@ -7,7 +7,7 @@
 //! - [`recovery`]: what a server that comes back has to go through.
 //! - [`shutdown`]: sessions that end because a server's state changed.
 
-mod recovery;
+pub mod recovery;
 mod shutdown;
 
 use std::cell::RefCell;

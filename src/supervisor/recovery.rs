@@ -103,7 +103,7 @@ impl Supervisor {
 }
 
 /// The probation of a server that comes up at `now`, the longest of those that apply.
-fn probation(
+pub fn probation(
     backend: &BackendConfig,
     backup: bool,
     status: &mut ServerStatus,

@@ -12,3 +12,4 @@ mod forwarding;
 mod layout;
 mod process;
 mod scenarios;
+mod simulation;
