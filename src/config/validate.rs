@@ -4,6 +4,7 @@
 mod acls;
 mod backends;
 mod binds;
+mod failover;
 mod frontends;
 mod names;
 mod tracks;

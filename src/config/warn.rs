@@ -1,6 +1,7 @@
 //! What is legal but probably not what is wanted.
 
 mod conditions;
+mod failover;
 
 use std::collections::HashSet;
 
@@ -20,6 +21,7 @@ pub(super) fn warnings(raw: &RawConfig, config: &Config) -> Vec<Problem> {
         let used = conditions::check(raw, config, &mut warnings);
         unused_acls(raw, &used, &mut warnings);
     }
+    failover::check(raw, config, &mut warnings);
     let used = used_backends(raw, config);
     for (raw, backend) in raw.backends.iter().zip(&config.backends) {
         server_timeouts(raw, backend, &mut warnings);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use crate::config::fields::{Fields, Item, Reader, one_or_list};
+use crate::config::fields::{At, Fields, Item, Reader, one_or_list};
 use crate::config::hints::Kind;
 use crate::config::policy::{
     Failback, FailoverPolicy, FlapDamping, Hedge, InitState, Observe, OnError, PreferredZone,
@@ -19,8 +19,15 @@ pub(in crate::config) struct RawFailover {
     hedge: Option<Hedge>,
     failback: Option<Failback>,
     flap_damping: Option<RawDamping>,
-    min_up: Option<Vec<u32>>,
-    prefer_zone: Option<PreferredZone>,
+    pub(in crate::config) min_up: Option<Vec<At<u32>>>,
+    pub(in crate::config) prefer_zone: Option<RawZone>,
+}
+
+/// `prefer_zone`.
+#[derive(Clone)]
+pub(in crate::config) struct RawZone {
+    pub(in crate::config) zone: At<String>,
+    pub(in crate::config) min_up: Option<At<u32>>,
 }
 
 /// `flap_damping`, which a backend can turn off again.
@@ -30,17 +37,17 @@ enum RawDamping {
     On(FlapDamping),
 }
 
-/// What `[defaults]`, backends and servers may say of a server.
+/// What `[defaults]`, backends and servers may say of a server; with the places of the keys.
 #[derive(Default, Clone)]
 pub(in crate::config) struct RawPolicy {
-    init_state: Option<InitState>,
-    slowstart: Option<Duration>,
-    on_marked_down: Option<ShutdownSessions>,
+    pub(in crate::config) init_state: Option<At<InitState>>,
+    pub(in crate::config) slowstart: Option<At<Duration>>,
+    pub(in crate::config) on_marked_down: Option<At<ShutdownSessions>>,
     on_marked_up: Option<bool>,
-    observe: Option<bool>,
-    error_limit: Option<u32>,
-    on_error: Option<OnError>,
-    silence: Option<Silence>,
+    pub(in crate::config) observe: Option<At<bool>>,
+    pub(in crate::config) error_limit: Option<At<u32>>,
+    pub(in crate::config) on_error: Option<At<OnError>>,
+    pub(in crate::config) silence: Option<At<Silence>>,
 }
 
 const INIT_STATES: [(&str, InitState); 5] = [
@@ -89,27 +96,34 @@ pub(super) fn tiers(r: &mut Reader<'_>, fields: &mut Fields<'_>, raw: &mut RawFa
 
 pub(super) fn policy(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> RawPolicy {
     RawPolicy {
-        init_state: fields
-            .read("init_state", |item| r.choice(item, &INIT_STATES))
-            .given(),
-        slowstart: fields.read("slowstart", |item| r.duration(item)).given(),
-        on_marked_down: fields
-            .read("on_marked_down", |item| shutdown(r, item))
-            .given(),
+        init_state: keyed(fields, "init_state", |item| r.choice(item, &INIT_STATES)),
+        slowstart: keyed(fields, "slowstart", |item| r.duration(item)),
+        on_marked_down: keyed(fields, "on_marked_down", |item| shutdown(r, item)),
         on_marked_up: fields
             .read("on_marked_up", |item| {
                 r.choice(item, &[("shutdown-backup-sessions", true)])
             })
             .given(),
-        observe: fields
-            .read("observe", |item| r.choice(item, &[("layer4", true)]))
-            .given(),
-        error_limit: fields.read("error_limit", |item| count(r, item)).given(),
-        on_error: fields
-            .read("on_error", |item| r.choice(item, &ON_ERROR))
-            .given(),
-        silence: fields.read("silence", |item| silence(r, item)).given(),
+        observe: keyed(fields, "observe", |item| {
+            r.choice(item, &[("layer4", true)])
+        }),
+        error_limit: keyed(fields, "error_limit", |item| count(r, item)),
+        on_error: keyed(fields, "on_error", |item| r.choice(item, &ON_ERROR)),
+        silence: keyed(fields, "silence", |item| silence(r, item)),
     }
+}
+
+/// A value with the place of its key.
+fn keyed<'t, T>(
+    fields: &mut Fields<'t>,
+    key: &'static str,
+    read: impl FnOnce(Item<'t>) -> Option<T>,
+) -> Option<At<T>> {
+    let keyed = |item: Item<'t>| {
+        let span = item.key_span;
+        read(item).map(|value| At { value, span })
+    };
+    fields.read(key, keyed).given()
 }
 
 impl RawFailover {
@@ -122,8 +136,11 @@ impl RawFailover {
                 None | Some(RawDamping::Off) => None,
                 Some(RawDamping::On(damping)) => Some(damping),
             },
-            min_up: self.min_up.clone().unwrap_or_default(),
-            prefer_zone: self.prefer_zone.clone(),
+            min_up: self.min_up.iter().flatten().map(|at| at.value).collect(),
+            prefer_zone: self.prefer_zone.as_ref().map(|raw| PreferredZone {
+                zone: raw.zone.value.clone(),
+                min_up: raw.min_up.as_ref().map_or(1, |at| at.value),
+            }),
         }
     }
 }
@@ -133,28 +150,36 @@ impl RawPolicy {
     pub(in crate::config) fn complete(levels: [&Self; 3]) -> ServerPolicy {
         fn nearest<T: Copy>(
             levels: [&RawPolicy; 3],
-            of: impl Fn(&RawPolicy) -> Option<T>,
+            of: impl Fn(&RawPolicy) -> Option<&At<T>>,
         ) -> Option<T> {
-            levels.into_iter().find_map(of)
+            let mut given = levels.into_iter().filter_map(of);
+            given.next().map(|at| at.value)
         }
-        let observe = nearest(levels, |policy| policy.observe).map(|_| Observe {
-            error_limit: nearest(levels, |p| p.error_limit).unwrap_or(DEFAULT_ERROR_LIMIT),
-            on_error: nearest(levels, |p| p.on_error).unwrap_or(OnError::FailCheck),
+        let observe = nearest(levels, |policy| policy.observe.as_ref()).map(|_| Observe {
+            error_limit: nearest(levels, |p| p.error_limit.as_ref()).unwrap_or(DEFAULT_ERROR_LIMIT),
+            on_error: nearest(levels, |p| p.on_error.as_ref()).unwrap_or(OnError::FailCheck),
         });
+        let on_marked_up = levels.into_iter().find_map(|policy| policy.on_marked_up);
         ServerPolicy {
-            init_state: nearest(levels, |policy| policy.init_state).unwrap_or_default(),
-            slowstart: nearest(levels, |policy| policy.slowstart),
-            on_marked_down: nearest(levels, |policy| policy.on_marked_down),
-            on_marked_up: nearest(levels, |policy| policy.on_marked_up).unwrap_or_default(),
+            init_state: nearest(levels, |p| p.init_state.as_ref()).unwrap_or_default(),
+            slowstart: nearest(levels, |policy| policy.slowstart.as_ref()),
+            on_marked_down: nearest(levels, |policy| policy.on_marked_down.as_ref()),
+            on_marked_up: on_marked_up.unwrap_or_default(),
             observe,
-            silence: nearest(levels, |policy| policy.silence),
+            silence: nearest(levels, |policy| policy.silence.as_ref()),
         }
     }
 }
 
 fn count(r: &mut Reader<'_>, item: Item<'_>) -> Option<u32> {
-    r.number(item, 1..=1_000_000)
-        .map(|count| count.value as u32)
+    counted(r, item).map(|count| count.value)
+}
+
+fn counted(r: &mut Reader<'_>, item: Item<'_>) -> Option<At<u32>> {
+    r.number(item, 1..=1_000_000).map(|count| At {
+        value: count.value as u32,
+        span: count.span,
+    })
 }
 
 fn hedge(r: &mut Reader<'_>, item: Item<'_>) -> Option<Hedge> {
@@ -200,28 +225,23 @@ fn flap_damping(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawDamping> {
     }))
 }
 
-/// One number for every tier, or a list that begins with tier 0.
-fn min_up(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<u32>> {
-    one_or_list(item)
-        .into_iter()
-        .map(|item| count(r, item))
-        .collect()
+/// A number for tier 0, or a list that begins with it.
+fn min_up(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<At<u32>>> {
+    let items = one_or_list(item).into_iter();
+    items.map(|item| counted(r, item)).collect()
 }
 
-fn prefer_zone(r: &mut Reader<'_>, item: Item<'_>) -> Option<PreferredZone> {
+fn prefer_zone(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawZone> {
     if let DeValue::String(_) = item.value {
-        return r.name(item).map(|zone| PreferredZone {
-            zone: zone.value,
-            min_up: 1,
-        });
+        return r.name(item).map(|zone| RawZone { zone, min_up: None });
     }
     let mut fields = r.table(item, Kind::PreferZone)?;
     let zone = fields.require(r, "zone", Reader::name).given();
-    let min_up = fields.read("min_up", |item| count(r, item)).given();
+    let min_up = fields.read("min_up", |item| counted(r, item)).given();
     fields.finish(r);
-    Some(PreferredZone {
-        zone: zone?.value,
-        min_up: min_up.unwrap_or(1),
+    Some(RawZone {
+        zone: zone?,
+        min_up,
     })
 }
 

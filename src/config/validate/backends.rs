@@ -1,5 +1,6 @@
 //! Backends and servers, completed from `[defaults]`.
 
+use super::failover;
 use super::names::{Index, duplicates};
 use super::tracks;
 use crate::config::raw::{RawBackend, RawCheck, RawConfig, RawDefaults, RawPolicy, RawServer};
@@ -20,6 +21,7 @@ pub(super) fn build(
             .iter()
             .filter_map(|server| server.name.as_ref());
         duplicates("server", names, problems);
+        failover::check(backend, problems);
     }
     let backends = raw.backends.iter();
     let backends = backends.map(|backend| complete(backend, &raw.defaults));

@@ -66,12 +66,12 @@ impl Scene {
         let count = random.number(1, 2) as usize;
         let backends: Vec<_> = (0..count).map(|_| BackendScene::random(random)).collect();
         let rules = (0..random.number(0, 2)).map(|_| {
-            let leave = random.number(0, 3) as usize;
+            let leave = random.number(0, 2) as usize;
             RuleScene {
                 leave,
                 come_back: random
                     .percent(50)
-                    .then(|| leave + random.number(1, 2) as usize),
+                    .then(|| leave + random.number(1, 4) as usize),
                 to: random.number(0, count as u64 - 1) as usize,
             }
         });
@@ -132,6 +132,11 @@ impl BackendScene {
             }
         });
         let mut servers: Vec<_> = servers.collect();
+        let last = servers
+            .iter()
+            .map(|server| server.tier as u64)
+            .max()
+            .unwrap_or(0);
         if zoned {
             servers[0].zone = Some('a');
         }
@@ -142,7 +147,7 @@ impl BackendScene {
             damping,
             silence: damping.is_none() && random.percent(30),
             min_up: match random.percent(30) {
-                true => (0..random.number(1, 3))
+                true => (0..=random.number(0, last))
                     .map(|_| random.number(1, 3) as usize)
                     .collect(),
                 false => Vec::new(),

@@ -381,6 +381,13 @@ impl<'s> World<'s> {
                     in_use.contains(&next) || !fresh || last,
                     "{next} comes too early"
                 );
+                let elsewhere =
+                    |position: &u32| !tried.contains(position) && !in_use.contains(position);
+                let elsewhere = usable.iter().any(elsewhere);
+                assert!(
+                    !last || !elsewhere || !in_use.contains(&next),
+                    "the last attempt"
+                );
                 tried.push(next);
             }
             let served = alive(tried[tried.len() - 1]);
