@@ -1,11 +1,12 @@
 //! The commands of the `backstop` program.
 //!
 //! Exit codes: 0 all went well; 1 the configuration is wrong or an address cannot be had, and
-//! nothing was started; 2 wrong usage; 3 sessions were cut when stopping.
+//! nothing was started; 2 wrong usage; 3 sessions were cut when stopping; 4 a probed server failed.
 
 pub mod check;
 mod demo;
 pub mod explain;
+pub mod probe;
 mod run;
 
 use std::io::IsTerminal;
@@ -20,6 +21,9 @@ use crate::config::{LogFormat, LogLevel, SessionLog};
 const FAILED: u8 = 1;
 /// Sessions did not end by themselves when stopping.
 const SESSIONS_CUT: u8 = 3;
+/// The configuration is good, but a server failed its probe. Not the code of a wrong
+/// configuration, so that a script can refuse that and only tell of a dead server.
+const SERVER_FAILED: u8 = 4;
 
 /// A TCP failover proxy.
 ///
@@ -29,7 +33,7 @@ const SESSIONS_CUT: u8 = 3;
 #[command(name = "backstop", version, args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
 Exit codes: 0 all went well; 1 the configuration is wrong or an address cannot be had, and \
-nothing was started; 2 wrong usage; 3 sessions were cut when stopping.")]
+nothing was started; 2 wrong usage; 3 sessions were cut when stopping; 4 a probed server failed.")]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -46,6 +50,9 @@ enum Command {
         /// The configuration file
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
+        /// Also check every server once and say what that finds
+        #[arg(long)]
+        probe: bool,
     },
     /// Show failover with built-in servers and a client, with nothing to install
     Demo(demo::DemoArguments),
@@ -80,7 +87,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command.or(arguments.run.map(Command::Run)) {
         Some(Command::Run(arguments)) => run::run(&arguments),
-        Some(Command::Check { file }) => check(&file),
+        Some(Command::Check { file, probe }) => check(&file, probe),
         Some(Command::Demo(arguments)) => demo::run(arguments),
         Some(Command::Explain { file, question }) => explain(&file, &question),
         None => {
@@ -91,14 +98,27 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn check(file: &Path) -> ExitCode {
+fn check(file: &Path, probe: bool) -> ExitCode {
     let checked = check::check(file, std::io::stderr().is_terminal());
     print!("{}", checked.stdout);
     eprint!("{}", checked.stderr);
-    if checked.valid {
-        ExitCode::SUCCESS
+    let probed = if checked.valid && probe {
+        probe::probe(file)
     } else {
-        ExitCode::from(FAILED)
+        None
+    };
+    match probed {
+        _ if !checked.valid => ExitCode::from(FAILED),
+        Some(probed) => {
+            print!("{}", probed.stdout);
+            let failed = ExitCode::from(SERVER_FAILED);
+            if probed.passed {
+                ExitCode::SUCCESS
+            } else {
+                failed
+            }
+        }
+        None => ExitCode::SUCCESS,
     }
 }
 

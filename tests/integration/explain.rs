@@ -4,6 +4,8 @@ use std::path::Path;
 
 use backstop::cli::explain::{Answer, Question, explain};
 
+use crate::harness::temp::TempDir;
+
 const FARMS: &str = "configs/farm-failover-backup-servers.toml";
 
 fn ask(file: &str, question: &Question) -> Answer {
@@ -160,10 +162,9 @@ fn the_plan_of_two_thousand_servers_is_short() {
         "[defaults]\nallbackups = true\n[frontends.f]\nbind = \"0.0.0.0:81\"\n\
          default_backend = \"b\"\n[backends.b]\nservers = [\n{servers}]\n"
     );
-    let file = std::env::temp_dir().join(format!("backstop-explain-{}.toml", std::process::id()));
-    std::fs::write(&file, text).unwrap();
+    let directory = TempDir::new();
+    let file = directory.write("many.toml", &text);
     let told = told(file.to_str().unwrap(), &table());
-    std::fs::remove_file(&file).unwrap();
     assert_eq!(
         told,
         "\

@@ -10,6 +10,7 @@ mod documents;
 mod explain;
 mod forwarding;
 mod layout;
+mod probe;
 mod process;
 mod scenarios;
 mod simulation;

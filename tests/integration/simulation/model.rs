@@ -76,6 +76,11 @@ impl ServerModel {
         flips
     }
 
+    /// A server that was not there when the proxy started is let in on its first pass.
+    pub(super) fn needs_one_pass(&mut self, backend: &BackendScene) {
+        self.against = backend.rise - 1;
+    }
+
     /// Goes down without a check, or comes up by its name.
     pub(super) fn turn(&mut self, up: bool, now: Millis) {
         self.against = 0;

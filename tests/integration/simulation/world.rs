@@ -1,6 +1,6 @@
 //! The program's own code under a random history, in time that passes only here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,6 +45,8 @@ pub(super) struct World<'s> {
     topology: Topology,
     model: Model,
     alive: Vec<Vec<bool>>,
+    /// Servers that were checked.
+    checked_once: HashSet<ServerId>,
     start: Instant,
     now: Millis,
     /// By moment, then in the order in which they were planned.
@@ -66,6 +68,7 @@ impl<'s> World<'s> {
             alive: backends
                 .map(|backend| vec![true; backend.servers.len()])
                 .collect(),
+            checked_once: HashSet::new(),
             start,
             now: 0,
             planned: BTreeMap::new(),
@@ -156,16 +159,26 @@ impl<'s> World<'s> {
         let noise = self.random.percent(2);
         let alive = self.alive[id.backend.index()][id.index()] && server.address().is_some();
         let passed = alive && !(noise && self.now < TROUBLE);
+        let first = self.checked_once.insert(id);
+        let starting = first && !passed && self.server_scene(id).init == "known";
         let up = server.update(|status| {
             if !passed && status.state == State::Up {
                 status.failed_checks += 1;
             }
             let health = status.check.as_mut().unwrap();
             health.record(passed);
-            health.is_up()
+            let up = health.is_up();
+            if starting {
+                // It may be starting together with the proxy.
+                health.health = health.rise - 1;
+            }
+            up
         });
         let (scene, now) = (self.backend_scene(id), self.now);
         let flips = self.model_of(id).checked(scene, passed, now);
+        if starting {
+            self.model_of(id).needs_one_pass(scene);
+        }
         assert_eq!(up, self.model_of(id).up, "{} after a check", server.path);
         let state = if up { State::Up } else { State::Down };
         assert_eq!(self.change(id, state), flips);
