@@ -33,6 +33,8 @@ pub(super) struct Model {
     pub(super) servers: Vec<Vec<ServerModel>>,
     /// For each rule with `until`, whether it matches.
     latched: Vec<bool>,
+    /// For each backend, which servers get the next sessions.
+    pub(super) in_use: Vec<Vec<u32>>,
     /// For each backend: had a server, times it lost its last one.
     pub(super) outages: Vec<(bool, u64)>,
 }
@@ -165,6 +167,7 @@ impl Model {
         Self {
             servers: servers.collect(),
             latched: vec![false; scene.rules.len()],
+            in_use: vec![Vec::new(); scene.backends.len()],
             outages: vec![(false, 0); scene.backends.len()],
         }
     }
@@ -194,19 +197,18 @@ impl Model {
         chosen.map(|(_, position)| position).collect()
     }
 
-    /// Which servers get the next sessions.
-    pub(super) fn in_use(&self, scene: &Scene, backend: usize) -> Vec<u32> {
+    fn choose(&self, scene: &Scene, backend: usize) -> Vec<u32> {
         let farm = &scene.backends[backend];
         let ready = self.ready(scene, backend);
         // Those on probation are better than nobody.
-        let pool = if ready.is_empty() {
+        let on_probation = ready.is_empty();
+        let pool = if on_probation {
             self.usable(scene, backend)
         } else {
             ready
         };
         let groups = groups(farm, &pool);
         let enough = |group: &&(usize, Vec<u32>)| group.1.len() >= min_up(farm, group.0);
-        let on_probation = self.ready(scene, backend).is_empty();
         let chosen = groups.iter().find(|group| !on_probation && enough(group));
         let Some((_, group)) = chosen.or(groups.first()) else {
             return Vec::new();
@@ -246,9 +248,13 @@ impl Model {
         (!beyond).then_some(counted)
     }
 
-    /// Takes note of what follows from a change: rules that begin or end to match, and outages.
+    /// Takes note of what follows from a change: who is used, rules that begin or end to match,
+    /// and outages.
     pub(super) fn settle(&mut self, scene: &Scene) {
-        let nbsrv = self.in_use(scene, 0).len();
+        for backend in 0..scene.backends.len() {
+            self.in_use[backend] = self.choose(scene, backend);
+        }
+        let nbsrv = self.in_use[0].len();
         for (rule, latched) in scene.rules.iter().zip(&mut self.latched) {
             if let Some(come_back) = rule.come_back {
                 let ends = nbsrv >= come_back;
@@ -257,7 +263,7 @@ impl Model {
             }
         }
         for backend in 0..scene.backends.len() {
-            let has = !self.in_use(scene, backend).is_empty();
+            let has = !self.in_use[backend].is_empty();
             let (had, lost) = self.outages[backend];
             self.outages[backend] = (has, lost + u64::from(had && !has));
         }
@@ -265,7 +271,7 @@ impl Model {
 
     /// The backend that a session is sent to.
     pub(super) fn backend(&self, scene: &Scene) -> usize {
-        let nbsrv = self.in_use(scene, 0).len();
+        let nbsrv = self.in_use[0].len();
         let rules = scene.rules.iter().zip(&self.latched);
         let mut matching = rules.filter(|(rule, latched)| match rule.come_back {
             Some(_) => **latched,

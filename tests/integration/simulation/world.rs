@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backstop::config;
+use backstop::config::Config;
 use backstop::id::ServerId;
 use backstop::supervisor::recovery::probation;
 use backstop::topology::status::{Hold, State};
@@ -19,7 +19,7 @@ use super::scene::{BackendScene, Millis, Scene, ServerScene};
 const TROUBLE: Millis = 45_000;
 
 /// How long things go well after that: more than the longest probation and slow start.
-const RECOVERY: Millis = 110_000;
+const RECOVERY: Millis = 60_000;
 
 /// What happens at some moment.
 #[derive(Debug, Clone, Copy)]
@@ -55,15 +55,14 @@ pub(super) struct World<'s> {
 }
 
 impl<'s> World<'s> {
-    pub(super) fn new(scene: &'s Scene, text: &str, random: Random) -> Self {
-        let loaded = config::parse(text, "scene.toml", &|_| None);
-        let config = loaded.unwrap_or_else(|report| panic!("{report}")).config;
+    /// `config` says the same as `scene`.
+    pub(super) fn new(scene: &'s Scene, config: &Config, random: Random) -> Self {
         let start = Instant::now();
         let backends = scene.backends.iter();
         Self {
             scene,
             random,
-            topology: Topology::build(&config, 1, start),
+            topology: Topology::build(config, 1, start),
             model: Model::new(scene),
             alive: backends
                 .map(|backend| vec![true; backend.servers.len()])
@@ -347,10 +346,10 @@ impl<'s> World<'s> {
     fn verify_backend(&self, index: usize) {
         let backend = &self.topology.backends[index];
         let set = backend.usable();
-        let wanted = self.model.in_use(self.scene, index);
+        let wanted = &self.model.in_use[index];
         assert_eq!(
             set.in_use(),
-            wanted,
+            *wanted,
             "servers in use of {}",
             backend.config.name
         );
@@ -371,7 +370,7 @@ impl<'s> World<'s> {
     fn verify_sessions(&mut self, index: usize) {
         let farm = &self.scene.backends[index];
         let usable = self.model.usable(self.scene, index);
-        let in_use = self.model.in_use(self.scene, index);
+        let in_use = &self.model.in_use[index];
         let set = self.topology.backends[index].usable();
         for _ in 0..self.random.number(1, 3) {
             let Some(first) = set.first() else {
@@ -424,7 +423,7 @@ impl<'s> World<'s> {
                 expected,
                 "nobody is kept away"
             );
-            let in_use = self.model.in_use(self.scene, index);
+            let in_use = &self.model.in_use[index];
             let weights: u32 = in_use
                 .iter()
                 .map(|&p| u32::from(farm.servers[p as usize].weight))
@@ -434,7 +433,7 @@ impl<'s> World<'s> {
             for _ in 0..6 * weights {
                 served[set.first().unwrap() as usize] += 1;
             }
-            for &position in &in_use {
+            for &position in in_use {
                 let weight = farm.servers[position as usize].weight;
                 assert_eq!(
                     served[position as usize],
