@@ -1,9 +1,12 @@
 //! The documents say what is true of the program.
 
+use std::process::Command;
+
 use backstop::config;
 
 const README: &str = include_str!("../../README.md");
 const CHECKS: &str = include_str!("../../docs/checks.md");
+const FAILOVER: &str = include_str!("../../docs/failover.md");
 const REFERENCE: &str = include_str!("../../docs/configuration.md");
 
 /// Where an unknown key is put, what part of the reference should list the known ones, and a key
@@ -117,6 +120,48 @@ fn the_configuration_in_the_readme_has_nothing_to_warn_of() {
         let loaded = loaded.unwrap_or_else(|report| panic!("{report}"));
         assert_eq!(loaded.warnings.to_string(), "");
     }
+}
+
+/// The examples show a part of a file only; the rest is added where it is missing.
+#[test]
+fn the_examples_of_failover_have_nothing_to_warn_of() {
+    let blocks: Vec<_> = blocks(FAILOVER, "toml").collect();
+    assert!(blocks.len() >= 9, "{} examples", blocks.len());
+    for block in blocks {
+        let mut text = String::from("[defaults]\ntimeout.connect = \"1s\"\n");
+        text += "timeout.client = \"1m\"\ntimeout.server = \"1m\"\n";
+        if !block.contains("[frontends.") {
+            text += "[frontends.in]\nbind = \"0.0.0.0:81\"\ndefault_backend = \"app\"\n";
+        }
+        let loaded = config::parse(&(text + block), "failover.md", &|_| None);
+        let loaded = loaded.unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!(loaded.warnings.to_string(), "");
+    }
+}
+
+#[test]
+fn what_the_program_prints_in_the_failover_document_is_what_it_prints() {
+    let blocks: Vec<_> = blocks(FAILOVER, "console").collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let (command, wanted) = block.split_once('\n').unwrap();
+        let arguments = command.strip_prefix("$ backstop ").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_backstop"))
+            .args(arguments.split(' '))
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(printed.trim_end(), wanted.trim_end());
+    }
+}
+
+/// The blocks of a document that are in `language`.
+fn blocks(document: &'static str, language: &str) -> impl Iterator<Item = &'static str> {
+    let opening = format!("```{language}\n");
+    let parts: Vec<_> = document.split(&opening).skip(1).collect();
+    parts
+        .into_iter()
+        .map(|part| part.split_once("```").unwrap().0)
 }
 
 /// The keys that the program lists when it meets one that it does not know.
