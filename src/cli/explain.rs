@@ -68,9 +68,10 @@ pub fn explain(path: &Path, question: &Question, colour: bool) -> Answer {
     match Subject::find(&config, question) {
         Ok(subject) => Answer {
             valid: true,
-            stdout: match question.table {
-                true => subject.table(),
-                false => subject.sessions(),
+            stdout: if question.table {
+                subject.table()
+            } else {
+                subject.sessions()
             },
             stderr: String::new(),
         },
@@ -98,15 +99,15 @@ impl<'q> Subject<'q> {
         let up: std::collections::HashSet<_> = up.into_iter().collect();
         down.retain(|server| !up.contains(server));
         let frontends = frontends(config, question, &mut errors);
-        match errors.is_empty() {
-            true => Ok(Self {
-                config,
-                question,
-                down,
-                frontends,
-            }),
-            false => Err(errors),
+        if !errors.is_empty() {
+            return Err(errors);
         }
+        Ok(Self {
+            config,
+            question,
+            down,
+            frontends,
+        })
     }
 
     fn client(&self, bind: &[std::net::SocketAddr]) -> Client {
@@ -242,14 +243,14 @@ fn frontends(config: &Config, question: &Question, errors: &mut Vec<String>) -> 
             .is_none_or(|port| bind.iter().any(|bind| bind.port() == port))
     };
     let all = config.frontends.iter().zip((0..).map(FrontendId));
-    let named = |name: &str| {
+    let asked_for = |name: &str| {
         question
             .frontend
             .as_deref()
             .is_none_or(|wanted| wanted == name)
     };
     let (found, others): (Vec<_>, Vec<_>) = all
-        .filter(|(frontend, _)| named(&frontend.name))
+        .filter(|(frontend, _)| asked_for(&frontend.name))
         .partition(|(frontend, _)| listens(&frontend.bind));
     if found.is_empty() {
         errors.push(match (&question.frontend, question.port) {

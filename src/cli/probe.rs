@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout_at;
 
 use crate::config::{self, CheckConfig, Config, ServerTimeouts};
@@ -54,7 +54,8 @@ pub fn probe(path: &Path) -> Option<Probed> {
         .build();
     Some(match runtime {
         Ok(runtime) => {
-            let probed = runtime.block_on(probe_all(&config, Instant::now() + LIMIT));
+            let end = Instant::now() + LIMIT;
+            let probed = LocalSet::new().block_on(&runtime, probe_all(&config, end));
             // A look-up that hangs would else be waited for.
             runtime.shutdown_background();
             probed
@@ -73,7 +74,7 @@ async fn probe_all(config: &Config, end: Instant) -> Probed {
     for (index, server) in topology.servers().enumerate() {
         let timeouts = topology.backend(server.id.backend).config.timeout;
         let (server, places) = (Arc::clone(server), Arc::clone(&places));
-        probes.spawn(async move {
+        probes.spawn_local(async move {
             let probing = async {
                 // Never closed, so always acquired.
                 let _place = places.acquire().await;
@@ -86,7 +87,8 @@ async fn probe_all(config: &Config, end: Instant) -> Probed {
     let mut findings = probes.join_all().await;
     findings.sort_by_key(|(index, _)| *index);
     let findings = findings.into_iter().map(|(_, finding)| finding);
-    report(topology.servers().zip(findings).collect())
+    let findings: Vec<_> = topology.servers().zip(findings).collect();
+    report(&findings)
 }
 
 async fn probe_one(server: &Server, timeouts: &ServerTimeouts) -> Finding {
@@ -109,7 +111,7 @@ async fn probe_one(server: &Server, timeouts: &ServerTimeouts) -> Finding {
     Finding::Checked(Probe::new(&check, timeouts).run(server).await)
 }
 
-fn report(findings: Vec<(&Arc<Server>, Finding)>) -> Probed {
+fn report(findings: &[(&Arc<Server>, Finding)]) -> Probed {
     let width = findings
         .iter()
         .map(|(server, _)| server.path.len())
@@ -120,7 +122,7 @@ fn report(findings: Vec<(&Arc<Server>, Finding)>) -> Probed {
         .filter(|(_, finding)| finding.passed())
         .count();
     let mut text = String::from("\n");
-    for (server, finding) in &findings {
+    for (server, finding) in findings {
         let (path, told) = (&server.path, finding.told(server));
         let _ = writeln!(text, "server {path:width$}  {told}");
     }

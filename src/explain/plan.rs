@@ -146,9 +146,10 @@ impl<'c> History<'c> {
             let (mut same, mut other) = (0, in_use.len());
             while same + 1 < other {
                 let middle = usize::midpoint(same, other);
-                match self.after(&in_use[..middle]) == before {
-                    true => same = middle,
-                    false => other = middle,
+                if self.after(&in_use[..middle]) == before {
+                    same = middle;
+                } else {
+                    other = middle;
                 }
             }
             count = same.max(1);
@@ -195,9 +196,7 @@ impl<'c> History<'c> {
     /// What the rows do not tell.
     fn remark(&self, whole: bool) -> String {
         let mut text = String::new();
-        if !whole {
-            let _ = writeln!(text, "  The plan goes on; it is cut after {ROWS} rows.");
-        } else {
+        if whole {
             let up = self
                 .topology()
                 .servers()
@@ -210,6 +209,8 @@ impl<'c> History<'c> {
                     "  Up to the end, but of no use to these sessions: {up}."
                 );
             }
+        } else {
+            let _ = writeln!(text, "  The plan goes on; it is cut after {ROWS} rows.");
         }
         let frontend = self.topology().frontend(self.frontend);
         for route in Routes::for_client(frontend, self.topology(), self.client).for_some {
@@ -265,8 +266,8 @@ impl std::fmt::Display for Plan {
         let [failed, backend, servers] = [width(0), width(1), width(2)];
         writeln!(f, "{}", self.title)?;
         let mut line = |cells: [&str; 4]| {
-            let [a, b, c, d] = cells;
-            let line = format!("  {a:failed$}  {b:backend$}  {c:servers$}  {d}");
+            let [first, second, third, last] = cells;
+            let line = format!("  {first:failed$}  {second:backend$}  {third:servers$}  {last}");
             writeln!(f, "{}", line.trim_end())
         };
         line(heads)?;

@@ -44,45 +44,43 @@ impl Scenario {
         self.now
     }
 
-    /// Has `servers` go down, all in one moment.
+    /// Has `servers` go down, all in one moment, and with them those that track them.
     pub fn take_down(&self, servers: &[ServerId]) {
-        self.change(servers, down);
-    }
-
-    /// Has `servers` come up again, all in one moment.
-    pub fn bring_up(&self, servers: &[ServerId]) {
-        self.change(servers, up);
-    }
-
-    fn change(&self, servers: &[ServerId], change: fn(&mut ServerStatus, Instant)) {
         let mut changed: BTreeSet<BackendId> = BTreeSet::new();
-        for &id in servers {
-            self.topology
-                .server(id)
-                .update(|status| change(status, self.now));
-            changed.insert(id.backend);
+        let mut falling = servers.to_vec();
+        while let Some(id) = falling.pop() {
+            let server = self.topology.server(id);
+            if server.update(|status| down(status, self.now)) {
+                changed.insert(id.backend);
+                falling.extend(self.trackers(id));
+            }
         }
         for id in changed {
             self.topology.backend(id).recompute(self.now);
         }
         self.topology.settle_rules();
     }
+
+    fn trackers(&self, tracked: ServerId) -> impl Iterator<Item = ServerId> {
+        let servers = self.topology.servers();
+        let trackers = servers.filter(move |server| server.config.track == Some(tracked));
+        trackers.map(|server| server.id)
+    }
 }
 
-fn down(status: &mut ServerStatus, now: Instant) {
+/// Returns whether that changes anything.
+fn down(status: &mut ServerStatus, now: Instant) -> bool {
     if let Some(check) = &mut status.check {
         check.health = 0;
     }
+    let falls = status.state != State::Down;
     status.change(State::Down, now);
+    falls
 }
 
 fn up(status: &mut ServerStatus, now: Instant) {
-    let state = match &mut status.check {
-        Some(check) => {
-            check.health = check.maximum();
-            State::Up
-        }
-        None => State::Unchecked,
-    };
-    status.change(state, now);
+    if let Some(check) = &mut status.check {
+        check.health = check.maximum();
+    }
+    status.change(status.effective(), now);
 }

@@ -81,9 +81,10 @@ fn rules(
             format!(" if {}", rule.text)
         };
         let _ = writeln!(text, "  rule {}: {backend}{when}", index + 1);
-        let (matches, why) = match decided {
-            true => (false, "not reached".into()),
-            false => verdict(rule, frontend.is_latched(index), topology, client),
+        let (matches, why) = if decided {
+            (false, "not reached".into())
+        } else {
+            verdict(rule, frontend.is_latched(index), topology, client)
         };
         decided |= matches;
         let _ = writeln!(text, "    {why}");

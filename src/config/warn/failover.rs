@@ -82,20 +82,25 @@ fn without_observe<'s>(
 }
 
 fn without_check(raw: &RawServer, warnings: &mut Vec<Problem>) {
-    if raw.check.is_none() {
+    if is_without_verdict(raw) {
         let subject = "a server without a check";
         no_effect(&about_state(&raw.policy), subject, warnings);
     }
 }
 
 fn backend_without_check(raw: &RawBackend, warnings: &mut Vec<Problem>) {
-    if raw.servers.iter().all(|server| server.check.is_none()) {
+    if raw.servers.iter().all(is_without_verdict) {
         let policy = &raw.policy;
         let mut settings = about_state(policy);
         settings.extend(policy.observe.as_ref().map(|at| ("observe", at.span)));
         settings.extend(policy.silence.as_ref().map(|at| ("silence", at.span)));
         no_effect(&settings, "servers without a check", warnings);
     }
+}
+
+/// Whether nothing ever says that the server is down.
+fn is_without_verdict(raw: &RawServer) -> bool {
+    raw.check.is_none() && raw.agent.is_none() && raw.track.is_none()
 }
 
 /// Settings of what happens when a server's state changes.

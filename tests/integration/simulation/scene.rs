@@ -146,12 +146,7 @@ impl BackendScene {
             failback: random.percent(30).then(|| random.number(1, 15_000)),
             damping,
             silence: damping.is_none() && random.percent(30),
-            min_up: match random.percent(30) {
-                true => (0..=random.number(0, last))
-                    .map(|_| random.number(1, 3) as usize)
-                    .collect(),
-                false => Vec::new(),
-            },
+            min_up: min_up(random, last),
             zone: zoned.then(|| ('a', random.number(1, 2) as usize)),
             slowstart: random.percent(25).then(|| random.number(1_000, 10_000)),
             interval: random.number(1_000, 3_000),
@@ -208,6 +203,15 @@ impl BackendScene {
         }
         text + "]\n"
     }
+}
+
+/// For none of the tiers, or for the first ones up to `last`.
+fn min_up(random: &mut Random, last: u64) -> Vec<usize> {
+    if random.percent(70) {
+        return Vec::new();
+    }
+    let count = random.number(1, last + 1);
+    (0..count).map(|_| random.number(1, 3) as usize).collect()
 }
 
 impl ServerScene {

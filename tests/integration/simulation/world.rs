@@ -161,7 +161,7 @@ impl<'s> World<'s> {
         let first = self.checked_once.insert(id);
         let starting = first && !passed && self.server_scene(id).init == "known";
         let up = server.update(|status| {
-            if !passed && status.state == State::Up {
+            if !passed && matches!(status.state, State::Up | State::Drain) {
                 status.failed_checks += 1;
             }
             let health = status.check.as_mut().unwrap();
@@ -179,8 +179,7 @@ impl<'s> World<'s> {
             self.model_of(id).needs_one_pass(scene);
         }
         assert_eq!(up, self.model_of(id).up, "{} after a check", server.path);
-        let state = if up { State::Up } else { State::Down };
-        assert_eq!(self.change(id, state), flips);
+        assert_eq!(self.settle(id), flips);
         let health = server.status().check.unwrap();
         let interval = health.interval(server.config.check.as_ref().unwrap());
         assert_eq!(
@@ -196,36 +195,40 @@ impl<'s> World<'s> {
                 health.health = 0;
             }
         });
-        self.change(id, State::Down);
+        self.settle(id);
     }
 
     fn lose_name(&mut self, id: ServerId) {
-        if self.model_of(id).up {
-            self.model_of(id).turn(false, 0);
-            self.mark_down(id);
-        }
+        self.server(id).update(|status| status.unresolved = true);
+        self.model_of(id).turn(false, 0);
+        self.mark_down(id);
     }
 
     fn find_name(&mut self, id: ServerId) {
         let (server, now) = (self.server(id), self.now);
         server.set_address(SocketAddr::from(([10, 0, 0, 1], 81)));
+        server.update(|status| status.unresolved = false);
         self.model_of(id).has_address = true;
         if server.config.check.is_none() && !server.is_up() {
             self.model_of(id).turn(true, now);
-            self.change(id, State::Unchecked);
-        } else {
+        }
+        if !self.settle(id) {
             self.recompute(id);
         }
     }
 
-    /// As the supervisor changes a server. Returns whether there was anything to change.
-    fn change(&mut self, id: ServerId, state: State) -> bool {
+    /// As the supervisor gives a server the state that follows from what is known. Returns
+    /// whether that is another one.
+    fn settle(&mut self, id: ServerId) -> bool {
         let (server, now) = (self.server(id), self.instant());
-        let before = server.status().state;
-        if before == state {
+        let (before, after) = server.update(|status| {
+            let before = status.state;
+            status.change(status.effective(), now);
+            (before, status.state)
+        });
+        if before == after {
             return false;
         }
-        server.update(|status| status.change(state, now));
         if before == State::Down {
             self.recover(id);
         } else {
