@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout_at;
 
+use crate::checks::probe::Probe;
 use crate::config::{self, CheckConfig, Config, ServerTimeouts};
-use crate::health::probe::Probe;
 use crate::resolver;
 use crate::sys::limits;
 use crate::topology::status::CheckReport;

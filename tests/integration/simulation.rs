@@ -7,6 +7,7 @@
 mod model;
 mod random;
 mod scene;
+mod verify;
 mod world;
 
 use std::num::NonZero;
