@@ -1,11 +1,11 @@
-//! Random numbers that are the same for the same seed, in every version of every crate.
+//! Random numbers that are the same for the same beginning, in every version of every crate.
 
 /// `SplitMix64`.
 pub(super) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
+    pub(super) fn new(beginning: u64) -> Self {
+        Self(beginning)
     }
 
     fn next(&mut self) -> u64 {
