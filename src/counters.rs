@@ -34,6 +34,10 @@ pub struct Shard {
     pub bytes_in: Total,
     /// Bytes to clients.
     pub bytes_out: Total,
+    /// Those of both that went from socket to socket without being copied.
+    pub bytes_spliced: Total,
+    /// Directions of sessions that the kernel refused to splice and that were copied instead.
+    pub splice_refusals: Total,
     /// Sessions that failed before a backend was chosen.
     pub request_errors: Total,
     /// Sessions closed because a rule said so.
@@ -101,6 +105,13 @@ impl Counters {
         self.shards.iter().map(|shard| pick(shard).get()).sum()
     }
 
+    /// Bytes of both directions that went through the process's memory.
+    pub fn bytes_copied(&self) -> u64 {
+        // Each shard's totals are read one after the other, so bytes may pass between the reads.
+        let total = self.total(|s| &s.bytes_in) + self.total(|s| &s.bytes_out);
+        total.saturating_sub(self.total(|s| &s.bytes_spliced))
+    }
+
     /// Sessions open now.
     pub fn open(&self) -> u32 {
         self.open.load(Relaxed)
@@ -162,6 +173,15 @@ mod tests {
         counters.shard(1).bytes_in.add(4);
         assert_eq!(counters.total(|s| &s.bytes_in), 7);
         assert_eq!(counters.total(|s| &s.bytes_out), 0);
+    }
+
+    #[test]
+    fn what_is_not_spliced_is_copied() {
+        let counters = Counters::new(1);
+        counters.shard(0).bytes_in.add(3);
+        counters.shard(0).bytes_out.add(4);
+        counters.shard(0).bytes_spliced.add(5);
+        assert_eq!(counters.bytes_copied(), 2);
     }
 
     #[test]

@@ -197,6 +197,8 @@ pub struct FrontendConfig {
     pub default_backend: Option<BackendId>,
     /// Timeouts of the client's side.
     pub timeout: ClientTimeouts,
+    /// Whether bytes may pass without being copied; the backend has a say too.
+    pub splice: SpliceMode,
 }
 
 /// One entry of `use_backend`.
@@ -253,8 +255,36 @@ pub struct BackendConfig {
     pub timeout: ServerTimeouts,
     /// How it goes over to other servers and back.
     pub failover: FailoverPolicy,
+    /// Whether bytes may pass without being copied; the frontend has a say too.
+    pub splice: SpliceMode,
     /// In declaration order; never empty.
     pub servers: Vec<ServerConfig>,
+}
+
+/// When bytes go from socket to socket inside the kernel (`splice`; `HAProxy`'s
+/// "option splice-auto" and its kin).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpliceMode {
+    /// Directions that carry bulk, while they do.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+    /// From the first byte on.
+    Always,
+}
+
+impl SpliceMode {
+    /// What holds for a session whose frontend and backend say this: off if either does, else
+    /// always if either does.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Off, _) | (_, Self::Off) => Self::Off,
+            (Self::Always, _) | (_, Self::Always) => Self::Always,
+            (Self::Auto, Self::Auto) => Self::Auto,
+        }
+    }
 }
 
 /// How a backend chooses a server.

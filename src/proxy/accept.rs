@@ -49,6 +49,7 @@ pub(super) async fn run(worker: Rc<Worker>, bind: Bind) {
                         bind.address
                     );
                 }
+                worker.pipes.shed();
                 tokio::time::sleep(PAUSE).await;
             }
             // The others concern one connection that is gone already (accept(2)).

@@ -153,6 +153,15 @@ impl Account {
         }
     }
 
+    /// Counts bytes that were not copied, and whether the kernel refused to splice more.
+    pub(super) fn spliced(&self, bytes: usize, refused: bool) {
+        for counters in self.all() {
+            let shard = self.shard(counters);
+            shard.bytes_spliced.add(bytes as u64);
+            shard.splice_refusals.add(u64::from(refused));
+        }
+    }
+
     /// Closes the account with what ended the session.
     pub(super) fn end(mut self, outcome: Outcome) {
         self.outcome = Some(outcome);

@@ -66,7 +66,8 @@ async fn serve(
         }
     };
     let timeouts = forward::Timeouts::new(frontend.config.timeout, backend.config.timeout);
-    forward::forward(worker, account, &mut client, &mut server, timeouts).await
+    let splice = frontend.config.splice.and(backend.config.splice);
+    forward::forward(worker, account, &mut client, &mut server, timeouts, splice).await
 }
 
 /// Waits, for as long as one connection attempt to `failed` may take, for the rules to choose

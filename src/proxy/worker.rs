@@ -15,7 +15,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use super::accept;
+<<<<<<< HEAD
 use super::registry::{Registry, Shutdown};
+=======
+use super::forward::pipe;
+>>>>>>> ebb86f9 (Splice bulk from socket to socket, per direction)
 use crate::config::LogConfig;
 use crate::id::FrontendId;
 use crate::topology::Topology;
@@ -89,7 +93,13 @@ pub(super) struct Worker {
     pub(super) log: LogConfig,
     /// Borrowed within one poll only, never across an await.
     pub(super) scratch: RefCell<Box<[u8]>>,
+<<<<<<< HEAD
     pub(super) sessions: Registry,
+=======
+    pub(super) pipes: pipe::Pool,
+    open: Cell<u32>,
+    emptied: Notify,
+>>>>>>> ebb86f9 (Splice bulk from socket to socket, per direction)
     /// When a shortage was last complained of.
     complained: Cell<Option<Instant>>,
 }
@@ -167,7 +177,13 @@ fn run(
         topology,
         log,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+<<<<<<< HEAD
         sessions: Registry::default(),
+=======
+        pipes: pipe::Pool::default(),
+        open: Cell::new(0),
+        emptied: Notify::new(),
+>>>>>>> ebb86f9 (Splice bulk from socket to socket, per direction)
         complained: Cell::new(None),
     });
     let runtime = match tokio::runtime::Builder::new_current_thread()

@@ -2,9 +2,20 @@
 //!
 //! A session is one future that moves both directions. It owns no buffer while bytes flow:
 //! everything is read into the worker's scratch buffer and written on at once; only what the
-//! receiver does not take is kept, and while anything is kept nothing more is read.
+//! receiver does not take is kept, and while anything is kept nothing more is read. Bulk goes
+//! through pipes of the worker instead, without being copied at all.
+//!
+//! - [`direction`]: one direction, by copying or by splicing. [`tactic`]: by which of the two.
+//! - [`copy`]: what is kept. [`splice`], [`pipe`]: pipes, and why a full one is never filled.
+//! - [`timeouts`]: how long a session may be silent.
 
 mod copy;
+mod direction;
+pub(super) mod pipe;
+mod splice;
+mod tactic;
+#[cfg(test)]
+mod tests;
 mod timeouts;
 
 use std::future::poll_fn;
@@ -15,11 +26,12 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use self::copy::{Broken, Direction};
+use self::direction::{Broken, Direction, Lent, Moved};
 pub(super) use self::timeouts::Timeouts;
 use self::timeouts::{Activity, Side};
 use super::account::Account;
 use super::worker::Worker;
+use crate::config::SpliceMode;
 use crate::outcome::{Cause, Outcome, Phase};
 use crate::sys::sockets;
 
@@ -49,14 +61,15 @@ pub(super) async fn forward(
     client: &mut TcpStream,
     server: &mut TcpStream,
     timeouts: Timeouts,
+    splice: SpliceMode,
 ) -> Outcome {
     let mut relay = Relay {
         worker,
         account,
         client,
         server,
-        up: Direction::default(),
-        down: Direction::default(),
+        up: Direction::new(splice),
+        down: Direction::new(splice),
         activity: Activity::new(Instant::now()),
         timeouts,
     };
@@ -104,23 +117,38 @@ impl Relay<'_> {
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let worker = self.worker;
         let mut scratch = worker.scratch.borrow_mut();
-        let (polled, moved) = self.up.poll(cx, self.client, self.server, &mut scratch);
+        let mut lent = Lent {
+            scratch: &mut scratch,
+            pipes: &worker.pipes,
+        };
+        let (polled, moved) = self.up.poll(cx, self.client, self.server, &mut lent);
         if moved.read > 0 {
             self.account.received(moved.read);
         }
-        self.activity.note(moved, Side::Client);
+        self.note(moved, Side::Client);
         polled
     }
 
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let worker = self.worker;
         let mut scratch = worker.scratch.borrow_mut();
-        let (polled, moved) = self.down.poll(cx, self.server, self.client, &mut scratch);
+        let mut lent = Lent {
+            scratch: &mut scratch,
+            pipes: &worker.pipes,
+        };
+        let (polled, moved) = self.down.poll(cx, self.server, self.client, &mut lent);
         if moved.read > 0 {
             self.account.answered(moved.read);
         }
-        self.activity.note(moved, Side::Server);
+        self.note(moved, Side::Server);
         polled
+    }
+
+    fn note(&mut self, moved: Moved, from: Side) {
+        self.activity.note(moved, from);
+        if moved.spliced > 0 || moved.refused {
+            self.account.spliced(moved.spliced, moved.refused);
+        }
     }
 
     /// The outcome when a direction that reads from `from` breaks; the side that did not break

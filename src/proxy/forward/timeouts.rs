@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::copy::Moved;
+use super::direction::Moved;
 use crate::config::{ClientTimeouts, ServerTimeouts};
 
 /// One of a session's two connections.
@@ -121,6 +121,8 @@ mod tests {
     const BOTH: Moved = Moved {
         read: 1,
         written: 1,
+        spliced: 0,
+        refused: false,
     };
 
     fn timeouts() -> Timeouts {
@@ -144,14 +146,7 @@ mod tests {
             timeouts().deadline(&activity, false),
             Some((start + MS(100), Side::Client))
         );
-        activity.note_at(
-            Moved {
-                read: 1,
-                written: 0,
-            },
-            Side::Client,
-            start + MS(150),
-        );
+        activity.note_at(Moved { written: 0, ..BOTH }, Side::Client, start + MS(150));
         assert_eq!(
             timeouts().deadline(&activity, false),
             Some((start + MS(200), Side::Server))
