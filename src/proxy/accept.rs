@@ -38,7 +38,7 @@ pub(super) async fn run(worker: Rc<Worker>, bind: Bind) {
                 let account = Account::open(&worker, Arc::clone(&frontend), address);
                 let key = account.key();
                 let session =
-                    session::run(Rc::clone(&worker), account, client, address, bind.address);
+                    session::run(Rc::clone(&worker), account, client, bind.address);
                 let task = tokio::task::spawn_local(session);
                 worker.sessions.set_task(key, task.abort_handle());
             }

@@ -66,6 +66,11 @@ impl Account {
         self.key
     }
 
+    /// Where the client is.
+    pub(super) fn client(&self) -> SocketAddr {
+        self.client
+    }
+
     pub(super) fn frontend(&self) -> &Arc<Frontend> {
         &self.frontend
     }

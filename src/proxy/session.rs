@@ -1,4 +1,7 @@
 //! One session from start to end.
+//!
+//! What a waiting session costs is mostly its future, so what is needed only to begin is not
+//! part of it: the search for a server is a future of its own, freed when one is connected.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -25,49 +28,67 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(10);
 
 /// Serves `client`, which connected to `local`, to the end.
-pub(super) async fn run(
+// Not an `async fn`, whose future has its arguments twice.
+pub(super) fn run(
     worker: Rc<Worker>,
     mut account: Account,
     client: TcpStream,
-    address: SocketAddr,
     local: SocketAddr,
-) {
-    let outcome = serve(&worker, &mut account, client, address, local).await;
-    account.end(outcome);
+) -> impl Future<Output = ()> {
+    async move {
+        let outcome = serve(&worker, &mut account, &client, local).await;
+        drop(client);
+        account.end(outcome);
+    }
 }
 
 async fn serve(
     worker: &Worker,
     account: &mut Account,
-    mut client: TcpStream,
-    address: SocketAddr,
+    client: &TcpStream,
     local: SocketAddr,
 ) -> Outcome {
+    let finding = Box::pin(find_server(worker, account, client, local));
+    let (backend, server) = match finding.await {
+        Ok(found) => found,
+        Err(outcome) => return outcome,
+    };
     let frontend = Arc::clone(account.frontend());
+    let timeouts = forward::Timeouts::new(&frontend.config.timeout, &backend.config.timeout);
+    let splice = frontend.config.splice.and(backend.config.splice);
+    forward::forward(worker, account, client, &server, timeouts, splice).await
+}
+
+/// A backend and a connection to one of its servers.
+async fn find_server<'w>(
+    worker: &'w Worker,
+    account: &mut Account,
+    client: &TcpStream,
+    local: SocketAddr,
+) -> Result<(&'w Arc<Backend>, TcpStream), Outcome> {
+    let frontend = Arc::clone(account.frontend());
+    let address = account.client();
     let route = || route::backend(&worker.topology, &frontend, address, local);
     let Some(mut backend) = route() else {
-        return Outcome::new(Cause::Policy, Phase::Request);
+        return Err(Outcome::new(Cause::Policy, Phase::Request));
     };
     let mut tries = 1..MOST_BACKENDS;
-    let mut server = loop {
+    loop {
         account.enter_backend(Arc::clone(backend));
-        let outcome = match connect::connect(backend, account, &client).await {
-            Ok(server) => break server,
+        let outcome = match connect::connect(backend, account, client).await {
+            Ok(server) => return Ok((backend, server)),
             Err(outcome) => outcome,
         };
         // Its servers may be dead without the checks having noticed yet. When they have, the
         // rules may send the session to another farm.
         if !outcome.cause.is_the_servers() || tries.next().is_none() {
-            return outcome;
+            return Err(outcome);
         }
         match reroute(&frontend, backend, route).await {
             Some(other) => backend = other,
-            None => return outcome,
+            None => return Err(outcome),
         }
-    };
-    let timeouts = forward::Timeouts::new(frontend.config.timeout, backend.config.timeout);
-    let splice = frontend.config.splice.and(backend.config.splice);
-    forward::forward(worker, account, &mut client, &mut server, timeouts, splice).await
+    }
 }
 
 /// Waits, for as long as one connection attempt to `failed` may take, for the rules to choose
@@ -100,4 +121,20 @@ async fn reroute<'a>(
         waited += STEP;
     }
     other()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that `session` returns.
+    fn size<A, B, C, D, F>(_session: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_session_is_small() {
+        let size = size(run);
+        assert!(size <= 640, "{size} bytes");
+    }
 }

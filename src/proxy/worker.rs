@@ -11,15 +11,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, watch};
-use tokio::task::LocalSet;
 
 use super::accept;
-<<<<<<< HEAD
-use super::registry::{Registry, Shutdown};
-=======
 use super::forward::pipe;
->>>>>>> ebb86f9 (Splice bulk from socket to socket, per direction)
+use super::registry::{Registry, Shutdown};
 use crate::config::LogConfig;
 use crate::id::FrontendId;
 use crate::topology::Topology;
@@ -93,13 +90,8 @@ pub(super) struct Worker {
     pub(super) log: LogConfig,
     /// Borrowed within one poll only, never across an await.
     pub(super) scratch: RefCell<Box<[u8]>>,
-<<<<<<< HEAD
-    pub(super) sessions: Registry,
-=======
     pub(super) pipes: pipe::Pool,
-    open: Cell<u32>,
-    emptied: Notify,
->>>>>>> ebb86f9 (Splice bulk from socket to socket, per direction)
+    pub(super) sessions: Registry,
     /// When a shortage was last complained of.
     complained: Cell<Option<Instant>>,
 }
@@ -177,18 +169,14 @@ fn run(
         topology,
         log,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
-<<<<<<< HEAD
-        sessions: Registry::default(),
-=======
         pipes: pipe::Pool::default(),
-        open: Cell::new(0),
-        emptied: Notify::new(),
->>>>>>> ebb86f9 (Splice bulk from socket to socket, per direction)
+        sessions: Registry::default(),
         complained: Cell::new(None),
     });
+    // Not a LocalSet: one that is woken by its own thread's events writes to an eventfd each time.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build_local(LocalOptions::default())
     {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -196,7 +184,7 @@ fn run(
             return 0;
         }
     };
-    LocalSet::new().block_on(&runtime, serve(worker, binds, stages, queue))
+    runtime.block_on(serve(worker, binds, stages, queue))
 }
 
 /// Accepts until told to drain, then waits for the sessions. Returns how many were left.

@@ -1,10 +1,10 @@
 //! Bytes that the receiver did not take, kept until it does.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
+
+use super::socket::poll_send;
 
 /// Read but not taken by the receiver yet.
 #[derive(Debug)]
@@ -23,11 +23,11 @@ impl Kept {
     pub(super) fn poll_flush(
         &mut self,
         cx: &mut Context<'_>,
-        to: &mut TcpStream,
+        to: &TcpStream,
         written: &mut usize,
     ) -> Poll<std::io::Result<()>> {
         while self.taken < self.bytes.len() {
-            let count = ready!(Pin::new(&mut *to).poll_write(cx, &self.bytes[self.taken..]))?;
+            let count = ready!(poll_send(cx, to, &self.bytes[self.taken..]))?;
             self.taken += count;
             *written += count;
         }

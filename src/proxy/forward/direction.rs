@@ -1,18 +1,15 @@
 //! One direction of a session.
 //!
 //! Bytes are read into the worker's scratch buffer and written from it, or spliced through a
-//! pipe; which of the two may change whenever nothing is held. Reads and writes go through
-//! tokio's `poll_read` and `poll_write`, which take a short read or write to mean that the socket
-//! is drained or full and spare the call that would only return `EAGAIN`.
+//! pipe; which of the two may change whenever nothing is held.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::copy::Kept;
 use super::pipe::{Holding, Pool, is_refusal};
+use super::socket::{poll_recv, poll_send};
 use super::splice::{Fill, poll_drain, poll_fill};
 use super::tactic::Tactic;
 use crate::config::SpliceMode;
@@ -88,8 +85,8 @@ impl Direction {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &TcpStream,
+        to: &TcpStream,
         lent: &mut Lent<'_>,
     ) -> (Poll<Result<(), Broken>>, Moved) {
         let mut moved = Moved::default();
@@ -114,8 +111,8 @@ impl Direction {
     fn poll_moving(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &TcpStream,
+        to: &TcpStream,
         lent: &mut Lent<'_>,
         moved: &mut Moved,
     ) -> Poll<Result<(), Broken>> {
@@ -139,7 +136,7 @@ impl Direction {
     fn poll_flush(
         &mut self,
         cx: &mut Context<'_>,
-        to: &mut TcpStream,
+        to: &TcpStream,
         pipes: &Pool,
         moved: &mut Moved,
     ) -> Poll<Result<(), Broken>> {
@@ -174,7 +171,7 @@ impl Direction {
         &mut self,
         holding: Holding,
         cx: &mut Context<'_>,
-        to: &mut TcpStream,
+        to: &TcpStream,
         pipes: &Pool,
         moved: &mut Moved,
     ) -> Poll<Result<(), Broken>> {
@@ -213,23 +210,22 @@ impl Direction {
     fn poll_copy(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &TcpStream,
+        to: &TcpStream,
         scratch: &mut [u8],
         moved: &mut Moved,
     ) -> Poll<Result<(), Broken>> {
-        let mut buffer = ReadBuf::new(scratch);
-        if ready!(Pin::new(from).poll_read(cx, &mut buffer)).is_err() {
+        let Ok(read) = ready!(poll_recv(cx, from, scratch)) else {
             return Poll::Ready(Err(Broken::Reading));
-        }
-        self.tactic.copied(buffer.remaining() == 0);
-        let bytes = buffer.filled();
-        if bytes.is_empty() {
+        };
+        if read == 0 {
             self.state = State::Ending;
             return Poll::Ready(Ok(()));
         }
-        moved.read += bytes.len();
-        let written = match Pin::new(to).poll_write(cx, bytes) {
+        self.tactic.copied(read == scratch.len());
+        moved.read += read;
+        let bytes = &scratch[..read];
+        let written = match poll_send(cx, to, bytes) {
             Poll::Ready(Ok(written)) => written,
             Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Writing)),
             Poll::Pending => 0,

@@ -6,12 +6,13 @@
 //! through pipes of the worker instead, without being copied at all.
 //!
 //! - [`direction`]: one direction, by copying or by splicing. [`tactic`]: by which of the two.
-//! - [`copy`]: what is kept. [`splice`], [`pipe`]: pipes, and why a full one is never filled.
+//! - [`socket`]: reading and writing. [`copy`]: what is kept. [`splice`], [`pipe`]: pipes, and why a full one is never filled.
 //! - [`timeouts`]: how long a session may be silent.
 
 mod copy;
 mod direction;
 pub(super) mod pipe;
+mod socket;
 mod splice;
 mod tactic;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::direction::{Broken, Direction, Lent, Moved};
@@ -42,14 +44,16 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 struct Relay<'a> {
     worker: &'a Worker,
     account: &'a mut Account,
-    client: &'a mut TcpStream,
-    server: &'a mut TcpStream,
+    client: &'a TcpStream,
+    server: &'a TcpStream,
     /// Client to server.
     up: Direction,
     /// Server to client.
     down: Direction,
     activity: Activity,
     timeouts: Timeouts,
+    /// Whether the timer will wake the session without being polled again.
+    timer_is_set: bool,
 }
 
 /// Forwards until both directions have ended, one breaks, or a side is silent for too long.
@@ -58,8 +62,8 @@ struct Relay<'a> {
 pub(super) async fn forward(
     worker: &Worker,
     account: &mut Account,
-    client: &mut TcpStream,
-    server: &mut TcpStream,
+    client: &TcpStream,
+    server: &TcpStream,
     timeouts: Timeouts,
     splice: SpliceMode,
 ) -> Outcome {
@@ -72,6 +76,7 @@ pub(super) async fn forward(
         down: Direction::new(splice),
         activity: Activity::new(Instant::now()),
         timeouts,
+        timer_is_set: false,
     };
     // One timer for the whole session, moved only when it fires or when a limit gets shorter:
     // setting it anew for each read would cost more than the read's bookkeeping.
@@ -159,8 +164,8 @@ impl Relay<'_> {
             Broken::Writing => from.other(),
         };
         let (cause, whole) = match side {
-            Side::Client => (Cause::ClientAbort, &*self.server),
-            Side::Server => (Cause::ServerAbort, &*self.client),
+            Side::Client => (Cause::ClientAbort, self.server),
+            Side::Server => (Cause::ServerAbort, self.client),
         };
         sockets::reset_on_close(whole);
         Outcome::new(cause, Phase::Data)
@@ -172,15 +177,19 @@ impl Relay<'_> {
         self.timeouts.deadline(&self.activity, half_closed)
     }
 
-    fn poll_timer(&self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Outcome> {
+    fn poll_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Outcome> {
         // A limit can appear or vanish when a direction ends or bytes have flowed both ways.
         let Some((deadline, side)) = self.deadline() else {
             return Poll::Pending;
         };
         if deadline < timer.deadline() {
             timer.as_mut().reset(deadline);
+        } else if self.timer_is_set && !timer.is_elapsed() {
+            return Poll::Pending;
         }
-        while timer.as_mut().poll(cx).is_ready() {
+        self.timer_is_set = true;
+        // Outside of tokio's budget, without which the timer might not be set.
+        while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             if deadline <= Instant::now() {
                 let cause = match side {
                     Side::Client => Cause::ClientTimeout,

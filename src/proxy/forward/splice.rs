@@ -7,6 +7,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::pipe::{Drained, Filled, Holding, Pool};
+use super::socket::attempt;
 
 /// What a sender had.
 #[derive(Debug)]
@@ -29,14 +30,16 @@ pub(super) fn poll_fill(
     pool: &Pool,
 ) -> Poll<io::Result<Fill>> {
     loop {
-        ready!(from.poll_read_ready(cx))?;
         let fill = || pool.take().map(|pipe| pipe.fill(from));
         let is_drained = |filled: &Option<Filled>| match filled {
             Some(Filled::Failed(_, error)) => error.kind() == ErrorKind::WouldBlock,
             _ => false,
         };
         let (pipe, fill) = match attempt(from, Interest::READABLE, fill, is_drained) {
-            None => continue,
+            None => {
+                ready!(from.poll_read_ready(cx))?;
+                continue;
+            }
             Some(None) => return Poll::Ready(Ok(Fill::NoPipe)),
             Some(Some(Filled::Holding(holding))) => {
                 return Poll::Ready(Ok(Fill::Bytes(holding)));
@@ -62,14 +65,13 @@ pub(super) fn poll_drain(
     written: &mut usize,
 ) -> Poll<io::Result<()>> {
     while held.is_some() {
-        ready!(to.poll_write_ready(cx))?;
         let drain = || held.take().map(|holding| holding.drain(to));
         let is_full = |drained: &Option<Result<_, (_, io::Error)>>| match drained {
             Some(Err((_, error))) => error.kind() == ErrorKind::WouldBlock,
             _ => false,
         };
         match attempt(to, Interest::WRITABLE, drain, is_full).flatten() {
-            None => {}
+            None => ready!(to.poll_write_ready(cx))?,
             Some(Ok((moved, drained))) => {
                 *written += moved;
                 match drained {
@@ -86,24 +88,4 @@ pub(super) fn poll_drain(
         }
     }
     Poll::Ready(Ok(()))
-}
-
-/// Runs `operation` if `stream` is thought ready, and has tokio wait for the socket again if
-/// the result is `blocked`. `None` means that it was not ready after all.
-fn attempt<T>(
-    stream: &TcpStream,
-    interest: Interest,
-    operation: impl FnOnce() -> T,
-    blocked: impl FnOnce(&T) -> bool,
-) -> Option<T> {
-    let mut result = None;
-    // What it returns is known from `result`; it is called for what it does to the readiness.
-    let _ = stream.try_io(interest, || {
-        if blocked(result.insert(operation())) {
-            Err(ErrorKind::WouldBlock.into())
-        } else {
-            Ok(())
-        }
-    });
-    result
 }

@@ -66,9 +66,7 @@ impl Middle {
                 scratch: &mut scratch,
                 pipes: &self.pool,
             };
-            let (polled, moved) = self
-                .direction
-                .poll(cx, &mut self.from, &mut self.to, &mut lent);
+            let (polled, moved) = self.direction.poll(cx, &self.from, &self.to, &mut lent);
             self.total.read += moved.read;
             self.total.written += moved.written;
             self.total.spliced += moved.spliced;
