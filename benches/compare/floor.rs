@@ -84,9 +84,8 @@ fn socket() -> io::Result<OwnedFd> {
 impl Relay {
     fn accept(&mut self) -> io::Result<()> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let client = match net::accept_with(&self.listener, flags) {
-            Ok(client) => client,
-            Err(_) => return Ok(()),
+        let Ok(client) = net::accept_with(&self.listener, flags) else {
+            return Ok(());
         };
         let server = socket()?;
         sockopt::set_tcp_nodelay(&server, true)?;
@@ -123,7 +122,7 @@ impl Relay {
             (server, client)
         };
         let readable = EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
-        let served = (|| {
+        let ended = (|| {
             if flags.contains(EventFlags::OUT) && !this.kept.is_empty() && flush(this)? {
                 forward(other, this, &mut self.buffer, false)?;
             }
@@ -136,7 +135,7 @@ impl Relay {
             }
             Ok::<_, Errno>(this.finished && other.finished)
         })();
-        if served != Ok(false) {
+        if ended != Ok(false) {
             self.sessions[id] = None;
             self.free.push(id);
         }
@@ -146,10 +145,11 @@ impl Relay {
 /// Reads from `from` and writes to `to` until one of them would block or `from` has ended.
 fn forward(from: &mut End, to: &mut End, buffer: &mut [u8], ends: bool) -> Result<(), Errno> {
     while to.kept.is_empty() && !from.finished {
-        let read = match net::recv(&from.socket, &mut *buffer, RecvFlags::empty()).map(|(_, read)| read) {
-            Err(Errno::AGAIN) => return Ok(()),
-            other => other?,
-        };
+        let read =
+            match net::recv(&from.socket, &mut *buffer, RecvFlags::empty()).map(|(_, read)| read) {
+                Err(Errno::AGAIN) => return Ok(()),
+                other => other?,
+            };
         if read == 0 {
             from.finished = true;
             if !to.finished {

@@ -47,11 +47,14 @@ impl Metric {
     /// Of the values in the JSON file.
     pub(crate) fn unit(self) -> &'static str {
         match self {
-            Self::RequestCpu | Self::ConnectionCpu => "s",
             Self::RequestRate | Self::ConnectionRate => "1/s",
             Self::Bulk4Cpu | Self::Bulk64Cpu | Self::DownloadCpu | Self::UploadCpu => "s/GB",
             Self::Bulk4Rate | Self::Bulk64Rate | Self::DownloadRate | Self::UploadRate => "GB/s",
-            Self::LatencyMedian | Self::Latency99 | Self::Latency999 => "s",
+            Self::RequestCpu
+            | Self::ConnectionCpu
+            | Self::LatencyMedian
+            | Self::Latency99
+            | Self::Latency999 => "s",
             Self::IdleBytes => "B",
         }
     }

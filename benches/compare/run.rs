@@ -218,7 +218,7 @@ impl<'a> Bench<'a> {
         }
         let units = units(done);
         if let (Some(before), Some(after)) = (before, after) {
-            let spent = (after - before).as_secs_f64();
+            let spent = after.as_secs_f64() - before.as_secs_f64();
             self.figures.add(cpu, subject, spent / units);
         }
         self.figures.add(rate, subject, units / done.seconds);

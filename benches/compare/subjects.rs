@@ -160,9 +160,7 @@ servers = [{{ name = "s", address = "{}" }}]
     }
 
     fn haproxy(self, threads: usize) -> String {
-        let servers = (0..SERVERS)
-            .map(|index| format!("    server s{index} {}\n", server(index)))
-            .collect::<String>();
+        let servers = each_server(|index| format!("    server s{index} {}\n", server(index)));
         format!(
             "global
     maxconn 4500
@@ -196,9 +194,7 @@ backend iperf
     }
 
     fn nginx(self, threads: usize, directory: &Path) -> String {
-        let servers = (0..SERVERS)
-            .map(|index| format!("        server {};\n", server(index)))
-            .collect::<String>();
+        let servers = each_server(|index| format!("        server {};\n", server(index)));
         format!(
             "{}
 stream {{
@@ -223,9 +219,7 @@ stream {{
 pub(crate) fn start_servers(cores: &[usize], directory: &Path) -> io::Result<Vec<Process>> {
     // Not sparse: a hole would be one page that stays in the cache for ever.
     fs::write(directory.join("bulk"), vec![b'a'; BULK_BYTES])?;
-    let listen = (0..SERVERS)
-        .map(|index| format!("        listen {} backlog=4096;\n", server(index)))
-        .collect::<String>();
+    let listen = each_server(|index| format!("        listen {} backlog=4096;\n", server(index)));
     let config = format!(
         "{}
 http {{
@@ -310,4 +304,9 @@ fn iperf_server() -> SocketAddr {
 
 fn local(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// A line for each server.
+fn each_server(line: impl Fn(u16) -> String) -> String {
+    (0..SERVERS).map(line).collect()
 }

@@ -12,7 +12,7 @@ use super::fields::{At, Field, Fields, Item, Reader, Text, entries, one_or_list}
 use super::hints::Kind;
 use super::report::{Problem, Span};
 use super::value;
-use super::{Balance, ClientTimeouts, Credentials, LogConfig, ServerTimeouts};
+use super::{Balance, ClientTimeouts, Credentials, LogConfig, ServerTimeouts, SpliceMode};
 use crate::acl::parse::{self, Expression};
 
 mod agent;
@@ -45,6 +45,7 @@ pub(super) struct RawDefaults {
     pub(super) server: ServerTimeouts,
     pub(super) balance: Option<Balance>,
     pub(super) allbackups: Option<bool>,
+    pub(super) splice: Option<SpliceMode>,
     pub(super) retries: Option<u32>,
     pub(super) failover: RawFailover,
     pub(super) policy: RawPolicy,
@@ -59,6 +60,7 @@ pub(super) struct RawFrontend {
     pub(super) rules: Field<Vec<RawRule>>,
     pub(super) default_backend: Field<At<String>>,
     pub(super) timeout: ClientTimeouts,
+    pub(super) splice: Option<SpliceMode>,
 }
 
 /// One line of `acl`.
@@ -140,6 +142,7 @@ fn defaults(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawDefaults> {
         server,
         balance: fields.read("balance", |item| balance(r, item)).given(),
         allbackups: fields.read("allbackups", |item| r.boolean(item)).given(),
+        splice: fields.read("splice", |item| splice(r, item)).given(),
         retries: fields.read("retries", |item| retries(r, item)).given(),
         failover: policy::failover(r, &mut fields),
         policy: policy::policy(r, &mut fields),
@@ -184,6 +187,15 @@ fn server_timeouts(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> ServerTimeout
 
 fn retries(r: &mut Reader<'_>, item: Item<'_>) -> Option<u32> {
     r.number(item, 0..=1000).map(|retries| retries.value as u32)
+}
+
+fn splice(r: &mut Reader<'_>, item: Item<'_>) -> Option<SpliceMode> {
+    let words = [
+        ("auto", SpliceMode::Auto),
+        ("off", SpliceMode::Off),
+        ("always", SpliceMode::Always),
+    ];
+    r.choice(item, &words)
 }
 
 /// Reads a table of tables whose keys are names.
@@ -235,6 +247,7 @@ fn frontend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> Option<RawF
             .read("timeout", |item| frontend_timeouts(r, item))
             .given()
             .unwrap_or_default(),
+        splice: fields.read("splice", |item| splice(r, item)).given(),
     };
     fields.finish(r);
     Some(frontend)

@@ -117,6 +117,7 @@ mod tests {
             rules: vec![rule],
             default_backend: Some(BackendId(0)),
             timeout: ClientTimeouts::default(),
+            splice: crate::config::SpliceMode::default(),
         };
         let frontend = Frontend::new(FrontendId(0), config, 1);
         let facts = Usable(Cell::new(0));

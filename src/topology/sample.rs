@@ -8,7 +8,7 @@ use crate::config::policy::{FailoverPolicy, ServerPolicy};
 use crate::config::{
     BackendConfig, Balance, CheckConfig, ClientTimeouts, Config, FrontendConfig, LogConfig,
     LogFormat, LogLevel, RuleConfig, ServerAddress, ServerConfig, ServerTimeouts, SessionLog,
-    StatsConfig,
+    SpliceMode, StatsConfig,
 };
 use crate::id::BackendId;
 use crate::topology::Topology;
@@ -41,6 +41,7 @@ pub(crate) fn backend(name: &str, allbackups: bool, servers: Vec<ServerConfig>) 
         retries: 3,
         timeout: ServerTimeouts::default(),
         failover: FailoverPolicy::default(),
+        splice: SpliceMode::default(),
         servers,
     }
 }
@@ -52,6 +53,7 @@ fn frontend(name: &str, rules: Vec<RuleConfig>, default: Option<BackendId>) -> F
         rules,
         default_backend: default,
         timeout: ClientTimeouts::default(),
+        splice: SpliceMode::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::acls::Acls;
 use super::names::Index;
 use crate::acl::Condition;
 use crate::config::fields::Field;
-use crate::config::raw::{RawCondition, RawConfig, RawFrontend, RawRule};
+use crate::config::raw::{RawCondition, RawConfig, RawDefaults, RawFrontend, RawRule};
 use crate::config::report::Problem;
 use crate::config::{ClientTimeouts, FrontendConfig, RuleConfig};
 
@@ -16,14 +16,14 @@ pub(super) fn build(
     let frontends: Vec<_> = raw
         .frontends()
         .iter()
-        .map(|frontend| complete(frontend, raw.defaults.client, index, problems))
+        .map(|frontend| complete(frontend, &raw.defaults, index, problems))
         .collect();
     frontends.into_iter().collect()
 }
 
 fn complete(
     raw: &RawFrontend,
-    defaults: ClientTimeouts,
+    defaults: &RawDefaults,
     index: &Index<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<FrontendConfig> {
@@ -46,9 +46,10 @@ fn complete(
         rules: rules.into_iter().collect::<Option<_>>()?,
         default_backend,
         timeout: ClientTimeouts {
-            client: raw.timeout.client.or(defaults.client),
-            client_fin: raw.timeout.client_fin.or(defaults.client_fin),
+            client: raw.timeout.client.or(defaults.client.client),
+            client_fin: raw.timeout.client_fin.or(defaults.client.client_fin),
         },
+        splice: raw.splice.or(defaults.splice).unwrap_or_default(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use backstop::config::policy::{FailoverPolicy, ServerPolicy};
 use backstop::config::{
     self, BackendConfig, Balance, CheckConfig, ClientTimeouts, Config, LogConfig, LogFormat,
-    LogLevel, ServerAddress, ServerConfig, ServerTimeouts, SessionLog, StatsConfig,
+    LogLevel, ServerAddress, ServerConfig, ServerTimeouts, SessionLog, SpliceMode, StatsConfig,
 };
 
 use super::parse;
@@ -24,6 +24,7 @@ sessions = "failed"
 timeout = { connect = "200ms", client = "1s", client_fin = "2s", server = "3s", tunnel = "1h" }
 retries = 1
 allbackups = true
+splice = "off"
 check = { interval = "1s", rise = 4, fall = 5, fast_interval = "300ms" }
 
 [frontends.www]
@@ -47,6 +48,7 @@ servers = [
 ]
 
 [backends.spare]
+splice = "always"
 retries = 9
 allbackups = false
 servers = [{ name = "a", address = "spare.example:80", check = { down_interval = "9s" } }]
@@ -113,6 +115,7 @@ fn settings_of_a_frontend() {
         client_fin: Some(s(2)),
     };
     assert_eq!(frontend.timeout, timeout);
+    assert_eq!(frontend.splice, SpliceMode::Off);
 }
 
 fn server(name: &str, host: &str, weight: u16, check: Option<CheckConfig>) -> ServerConfig {
@@ -154,6 +157,7 @@ fn a_server_before_its_backend_before_the_defaults() {
         name: "main".to_owned(),
         balance: Balance::RoundRobin,
         allbackups: true,
+        splice: SpliceMode::Off,
         retries: 1,
         timeout: ServerTimeouts {
             connect: Some(s(6)),
@@ -172,6 +176,7 @@ fn a_server_before_its_backend_before_the_defaults() {
     assert_eq!(config.backends[0], main);
     let spare = &config.backends[1];
     assert_eq!((spare.retries, spare.allbackups), (9, false));
+    assert_eq!(spare.splice, SpliceMode::Always);
     let check = spare.servers[0].check.as_ref().unwrap();
     assert_eq!((check.interval, check.down_interval), (s(1), Some(s(9))));
 }
@@ -198,6 +203,7 @@ servers = [{ name = 'a', address = 'a:80', check = true }]
         (app.retries, app.allbackups, app.timeout.connect),
         (3, false, None)
     );
+    assert_eq!(app.splice, SpliceMode::Auto);
     let check = app.servers[0].check.as_ref().unwrap();
     assert_eq!(
         (check.interval, check.rise, check.fall),
@@ -263,7 +269,7 @@ fn files_of_other_systems_are_read() {
         let wrong = text.replace("nbsrv(main)", "nbsrv(mian)");
         let report = config::parse(&wrong, "test.toml", &env).unwrap_err();
         assert!(
-            report.to_string().contains(" --> test.toml:18:18\n"),
+            report.to_string().contains(" --> test.toml:19:18\n"),
             "{report}"
         );
     }

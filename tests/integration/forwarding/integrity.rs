@@ -26,7 +26,21 @@ const TO_CLIENT: u64 = 0xd1b5_4a32_d192_ed03;
 
 #[test]
 fn a_long_stream_each_way_at_once() {
-    let farm = Farm::new();
+    long_streams("auto");
+}
+
+#[test]
+fn a_long_stream_each_way_at_once_with_splice_off() {
+    long_streams("off");
+}
+
+#[test]
+fn a_long_stream_each_way_at_once_with_splice_always() {
+    long_streams("always");
+}
+
+fn long_streams(splice: &str) {
+    let farm = Farm::new().backend(&format!("splice = \"{splice}\""));
     let (done, server_done) = mpsc::channel();
     let server = Server::start(farm.next(), move |stream| {
         both_ways(stream, TO_CLIENT, TO_SERVER);
@@ -63,7 +77,16 @@ fn both_ways(stream: &TcpStream, sent: u64, received: u64) {
 
 #[test]
 fn bytes_sent_one_by_one() {
-    let farm = Farm::new();
+    one_by_one("auto");
+}
+
+#[test]
+fn bytes_sent_one_by_one_with_splice_always() {
+    one_by_one("always");
+}
+
+fn one_by_one(splice: &str) {
+    let farm = Farm::new().backend(&format!("splice = \"{splice}\""));
     let server = Server::echo(farm.next());
     let farm = farm.server("s1", server.address(), "");
     let _backstop = farm.start();
