@@ -3,8 +3,10 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 
 /// Connections that the kernel completes while the proxy is busy; the kernel lowers it to
 /// `net.core.somaxconn`.
@@ -38,13 +40,22 @@ pub fn listen(socket: Socket) -> io::Result<TcpListener> {
 
 /// Connects to `address`, for forwarding.
 pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
-    socket.set_nodelay(true)?;
-    socket.connect(address).await
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let stream = TcpStream::from_std(socket.into())?;
+    let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await?;
+    // Only a socket that reports an error has to be asked for it.
+    if (ready.is_error() || ready.is_write_closed())
+        && let Some(error) = stream.take_error()?
+    {
+        return Err(error);
+    }
+    Ok(stream)
 }
 
 /// Tells the peer of `stream` that nothing more will be sent to it.

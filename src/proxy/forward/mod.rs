@@ -51,7 +51,7 @@ struct Relay<'a> {
     /// Server to client.
     down: Direction,
     activity: Activity,
-    timeouts: Timeouts,
+    timeouts: Timeouts<'a>,
     /// Whether the timer will wake the session without being polled again.
     timer_is_set: bool,
 }
@@ -59,14 +59,15 @@ struct Relay<'a> {
 /// Forwards until both directions have ended, one breaks, or a side is silent for too long.
 ///
 /// A direction that ends is passed on as a half-close; a reset as a reset.
-pub(super) async fn forward(
-    worker: &Worker,
-    account: &mut Account,
-    client: &TcpStream,
-    server: &TcpStream,
-    timeouts: Timeouts,
+// Not an `async fn`, whose future has its arguments twice.
+pub(super) fn forward<'a>(
+    worker: &'a Worker,
+    account: &'a mut Account,
+    client: &'a TcpStream,
+    server: &'a TcpStream,
+    timeouts: Timeouts<'a>,
     splice: SpliceMode,
-) -> Outcome {
+) -> impl Future<Output = Outcome> + 'a {
     let mut relay = Relay {
         worker,
         account,
@@ -78,19 +79,19 @@ pub(super) async fn forward(
         timeouts,
         timer_is_set: false,
     };
-    // One timer for the whole session, moved only when it fires or when a limit gets shorter:
-    // setting it anew for each read would cost more than the read's bookkeeping.
-    let first = relay
-        .deadline()
-        .map_or_else(|| Instant::now() + NEVER, |(first, _)| first);
-    let mut timer = pin!(sleep_until(first));
-    poll_fn(|cx| {
-        if let Poll::Ready(outcome) = relay.poll_forward(cx) {
-            return Poll::Ready(outcome);
-        }
-        relay.poll_timer(cx, timer.as_mut())
-    })
-    .await
+    async move {
+        // One timer for the whole session, moved only when it fires or when a limit gets
+        // shorter: setting it anew for each read would cost more than the read's bookkeeping.
+        let first = relay.deadline().map(|(first, _)| first);
+        let mut timer = pin!(sleep_until(first.unwrap_or_else(|| Instant::now() + NEVER)));
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = relay.poll_forward(cx) {
+                return Poll::Ready(outcome);
+            }
+            relay.poll_timer(cx, timer.as_mut())
+        })
+        .await
+    }
 }
 
 impl Relay<'_> {

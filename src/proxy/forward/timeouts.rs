@@ -68,13 +68,13 @@ impl Activity {
 /// How long a session may be silent (configuration.txt, "timeout client", "timeout server",
 /// "timeout tunnel", "timeout client-fin", "timeout server-fin").
 #[derive(Debug, Clone, Copy)]
-pub(in crate::proxy) struct Timeouts {
-    client: ClientTimeouts,
-    server: ServerTimeouts,
+pub(in crate::proxy) struct Timeouts<'a> {
+    client: &'a ClientTimeouts,
+    server: &'a ServerTimeouts,
 }
 
-impl Timeouts {
-    pub(in crate::proxy) fn new(client: ClientTimeouts, server: ServerTimeouts) -> Self {
+impl<'a> Timeouts<'a> {
+    pub(in crate::proxy) fn new(client: &'a ClientTimeouts, server: &'a ServerTimeouts) -> Self {
         Self { client, server }
     }
 
@@ -125,30 +125,33 @@ mod tests {
         refused: false,
     };
 
-    fn timeouts() -> Timeouts {
-        Timeouts::new(
-            ClientTimeouts {
-                client: Some(MS(100)),
-                client_fin: Some(MS(10)),
-            },
-            ServerTimeouts {
-                server: Some(MS(200)),
-                ..Default::default()
-            },
-        )
-    }
+    const CLIENT: ClientTimeouts = ClientTimeouts {
+        client: Some(Duration::from_millis(100)),
+        client_fin: Some(Duration::from_millis(10)),
+    };
+    const SERVER: ServerTimeouts = ServerTimeouts {
+        connect: None,
+        server: Some(Duration::from_millis(200)),
+        server_fin: None,
+        tunnel: None,
+        check: None,
+    };
+    const TIMEOUTS: Timeouts<'_> = Timeouts {
+        client: &CLIENT,
+        server: &SERVER,
+    };
 
     #[test]
     fn the_side_whose_limit_passes_first_is_to_blame() {
         let start = Instant::now();
         let mut activity = Activity::new(start);
         assert_eq!(
-            timeouts().deadline(&activity, false),
+            TIMEOUTS.deadline(&activity, false),
             Some((start + MS(100), Side::Client))
         );
         activity.note_at(Moved { written: 0, ..BOTH }, Side::Client, start + MS(150));
         assert_eq!(
-            timeouts().deadline(&activity, false),
+            TIMEOUTS.deadline(&activity, false),
             Some((start + MS(200), Side::Server))
         );
     }
@@ -159,7 +162,7 @@ mod tests {
         let mut activity = Activity::new(start);
         activity.note_at(BOTH, Side::Server, start + MS(50));
         assert_eq!(
-            timeouts().deadline(&activity, false),
+            TIMEOUTS.deadline(&activity, false),
             Some((start + MS(150), Side::Client))
         );
     }
@@ -167,8 +170,11 @@ mod tests {
     #[test]
     fn the_tunnel_limit_begins_when_bytes_have_gone_both_ways() {
         let start = Instant::now();
-        let mut timeouts = timeouts();
-        timeouts.server.tunnel = Some(MS(5_000));
+        let server = ServerTimeouts {
+            tunnel: Some(MS(5_000)),
+            ..SERVER
+        };
+        let timeouts = Timeouts::new(&CLIENT, &server);
         let mut activity = Activity::new(start);
         activity.note_at(BOTH, Side::Client, start);
         assert_eq!(
@@ -185,13 +191,14 @@ mod tests {
     #[test]
     fn half_closed_sessions_have_limits_of_their_own() {
         let activity = Activity::new(Instant::now());
-        let (deadline, side) = timeouts().deadline(&activity, true).unwrap();
+        let (deadline, side) = TIMEOUTS.deadline(&activity, true).unwrap();
         assert_eq!((deadline, side), (activity.client + MS(10), Side::Client));
     }
 
     #[test]
     fn without_limits_there_is_no_deadline() {
-        let none = Timeouts::new(ClientTimeouts::default(), ServerTimeouts::default());
+        let (client, server) = Default::default();
+        let none = Timeouts::new(&client, &server);
         assert_eq!(none.deadline(&Activity::new(Instant::now()), true), None);
     }
 }
