@@ -245,7 +245,11 @@ impl<'a> Bench<'a> {
     }
 
     fn idle(&mut self, index: usize) -> io::Result<()> {
-        let (subject, Some(proxy)) = &self.proxies[index] else {
+        let subject = self.proxies[index].0;
+        // A new process: memory that was used before could be used again.
+        self.proxies[index].1 = None;
+        self.proxies[index].1 = subject.start(1, &self.cores.proxy, &self.directory)?;
+        let Some(proxy) = &self.proxies[index].1 else {
             return Ok(());
         };
         // What the first sessions make a proxy allocate for all of them does not count.
@@ -257,7 +261,7 @@ impl<'a> Bench<'a> {
         let grown = proxy.resident()?.saturating_sub(before);
         drop(sessions);
         self.figures
-            .add(Metric::IdleBytes, *subject, grown as f64 / IDLE as f64);
+            .add(Metric::IdleBytes, subject, grown as f64 / IDLE as f64);
         Ok(())
     }
 }

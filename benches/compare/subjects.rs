@@ -119,14 +119,10 @@ impl Subject {
     }
 
     fn backstop(self, threads: usize) -> String {
-        let servers = (0..SERVERS)
-            .map(|index| {
-                format!(
-                    "  {{ name = \"s{index}\", address = \"{}\" }},\n",
-                    server(index)
-                )
-            })
-            .collect::<String>();
+        let servers = each_server(|index| {
+            let address = server(index);
+            format!("  {{ name = \"s{index}\", address = \"{address}\" }},\n")
+        });
         format!(
             r#"threads = {threads}
 grace = "1s"
