@@ -57,6 +57,8 @@ pub struct ServerChange {
     pub on_backup: bool,
     /// Sessions open on the server.
     pub sessions: u32,
+    /// Why it does not get new sessions although it is up.
+    pub held: Option<HoldReason>,
 }
 
 /// Why a server changed.
@@ -104,6 +106,7 @@ impl ServerChange {
             backups: usable.usable_backups(),
             on_backup: matches!(usable.mode(), Mode::FirstBackup | Mode::AllBackups),
             sessions: server.counters.open(),
+            held: server.status().hold.map(|hold| hold.reason),
         }
     }
 
@@ -168,18 +171,23 @@ impl fmt::Display for Event {
                 },
                 change.sessions,
             ),
-            Self::ServerUp(change) => write!(
-                f,
-                "{} is UP, reason: {}. {} online.{} 0 sessions requeued, 0 total in queue.",
-                change.subject(),
-                change.reason,
-                change.farm(),
-                if change.on_backup {
-                    " Running on backup."
-                } else {
-                    ""
-                },
-            ),
+            Self::ServerUp(change) => {
+                write!(
+                    f,
+                    "{} is UP, reason: {}. {} online.{} 0 sessions requeued, 0 total in queue.",
+                    change.subject(),
+                    change.reason,
+                    change.farm(),
+                    if change.on_backup {
+                        " Running on backup."
+                    } else {
+                        ""
+                    },
+                )?;
+                change
+                    .held
+                    .map_or(Ok(()), |held| write!(f, " It is kept back because {held}."))
+            }
             Self::ServerDrain(change) => write!(
                 f,
                 "{} enters drain state, reason: {}. {} left.",
@@ -256,6 +264,7 @@ mod tests {
             backups: 2,
             on_backup: true,
             sessions: 3,
+            held: None,
         }
     }
 

@@ -14,6 +14,7 @@ use time::macros::format_description;
 
 use super::registry::Key;
 use super::worker::Worker;
+use crate::config::policy::Silence;
 use crate::config::{LogFormat, SessionLog};
 use crate::counters::{Counters, Shard};
 use crate::outcome::{Cause, Outcome, Phase};
@@ -164,6 +165,27 @@ impl Account {
             let shard = self.shard(counters);
             shard.bytes_spliced.add(bytes as u64);
             shard.splice_refusals.add(u64::from(refused));
+        }
+    }
+
+    /// Whether it matters how long the server takes for its first byte.
+    pub(super) fn silence(&self) -> Option<Silence> {
+        self.server
+            .as_ref()
+            .and_then(|server| server.config.policy.silence)
+    }
+
+    /// Takes note of the server's first byte.
+    pub(super) fn server_answered(&self) {
+        if let Some(server) = &self.server {
+            server.answered();
+        }
+    }
+
+    /// Takes note that the server's first byte did not come in time.
+    pub(super) fn server_was_silent(&self) {
+        if let Some(server) = &self.server {
+            server.was_silent();
         }
     }
 

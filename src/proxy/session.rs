@@ -29,6 +29,7 @@ const STEP: Duration = Duration::from_millis(10);
 
 /// Serves `client`, which connected to `local`, to the end.
 // Not an `async fn`, whose future has its arguments twice.
+#[allow(clippy::manual_async_fn)]
 pub(super) fn run(
     worker: Rc<Worker>,
     mut account: Account,

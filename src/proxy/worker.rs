@@ -195,16 +195,15 @@ async fn serve(
     shutdowns: mpsc::UnboundedReceiver<Shutdown>,
 ) -> u32 {
     tokio::task::spawn_local(shut_down(Rc::clone(&worker), shutdowns));
-    let accepting: Vec<_> = binds
-        .into_iter()
-        .map(|bind| tokio::task::spawn_local(accept::run(Rc::clone(&worker), bind)))
-        .collect();
-    // An error would mean that the sender is gone, and then so is the process.
-    let _ = stages.wait_for(|stage| *stage >= Stage::Draining).await;
-    for task in accepting {
-        task.abort();
+    let accepting = binds.into_iter().map(|bind| {
+        tokio::task::spawn_local(accept::run(Rc::clone(&worker), bind, stages.clone()))
+    });
+    for task in accepting.collect::<Vec<_>>() {
+        // They end when the process drains; one that panicked has nothing to wait for.
         let _ = task.await;
     }
+    // Not having anything to accept on, as after a failed start, is no reason to end.
+    let _ = stages.wait_for(|stage| *stage >= Stage::Draining).await;
     tokio::select! {
         () = worker.sessions.emptied() => {}
         _ = stages.wait_for(|stage| *stage == Stage::Stopped) => {}

@@ -54,6 +54,18 @@ struct Relay<'a> {
     timeouts: Timeouts<'a>,
     /// Whether the timer will wake the session without being polled again.
     timer_is_set: bool,
+    silence: Watch,
+}
+
+/// Whether it matters how long the server takes for its first byte (`silence`).
+#[derive(Debug, Clone, Copy)]
+enum Watch {
+    /// It has come, has not come in time, or nobody wants to know.
+    Over,
+    /// The client has not asked for anything yet.
+    Waiting,
+    /// It should come before this moment.
+    Until(Instant),
 }
 
 /// Forwards until both directions have ended, one breaks, or a side is silent for too long.
@@ -68,6 +80,11 @@ pub(super) fn forward<'a>(
     timeouts: Timeouts<'a>,
     splice: SpliceMode,
 ) -> impl Future<Output = Outcome> + 'a {
+    let silence = if account.silence().is_some() {
+        Watch::Waiting
+    } else {
+        Watch::Over
+    };
     let mut relay = Relay {
         worker,
         account,
@@ -78,6 +95,7 @@ pub(super) fn forward<'a>(
         activity: Activity::new(Instant::now()),
         timeouts,
         timer_is_set: false,
+        silence,
     };
     async move {
         // One timer for the whole session, moved only when it fires or when a limit gets
@@ -152,8 +170,33 @@ impl Relay<'_> {
 
     fn note(&mut self, moved: Moved, from: Side) {
         self.activity.note(moved, from);
+        if moved.read > 0 && !matches!(self.silence, Watch::Over) {
+            self.watch(from);
+        }
         if moved.spliced > 0 || moved.refused {
             self.account.spliced(moved.spliced, moved.refused);
+        }
+    }
+
+    /// Begins or ends to wait for the server's first byte.
+    fn watch(&mut self, from: Side) {
+        match (from, self.silence, self.account.silence()) {
+            (Side::Server, _, _) => {
+                self.account.server_answered();
+                self.silence = Watch::Over;
+            }
+            (Side::Client, Watch::Waiting, Some(silence)) => {
+                self.silence = Watch::Until(Instant::now() + silence.after);
+            }
+            (Side::Client, _, _) => {}
+        }
+    }
+
+    /// Counts the server as silent, once, if its first byte should have come by now.
+    fn note_silence(&mut self) {
+        if matches!(self.silence, Watch::Until(due) if due <= Instant::now()) {
+            self.account.server_was_silent();
+            self.silence = Watch::Over;
         }
     }
 
@@ -175,10 +218,16 @@ impl Relay<'_> {
     /// When the session has been silent for too long, and which side is to blame then.
     fn deadline(&self) -> Option<(Instant, Side)> {
         let half_closed = self.up.has_ended() || self.down.has_ended();
-        self.timeouts.deadline(&self.activity, half_closed)
+        let deadline = self.timeouts.deadline(&self.activity, half_closed);
+        match (self.silence, deadline) {
+            (Watch::Until(due), Some((limit, _))) if limit < due => deadline,
+            (Watch::Until(due), _) => Some((due, Side::Server)),
+            _ => deadline,
+        }
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Outcome> {
+        self.note_silence();
         // A limit can appear or vanish when a direction ends or bytes have flowed both ways.
         let Some((deadline, side)) = self.deadline() else {
             return Poll::Pending;
@@ -192,6 +241,10 @@ impl Relay<'_> {
         // Outside of tokio's budget, without which the timer might not be set.
         while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             if deadline <= Instant::now() {
+                if matches!(self.silence, Watch::Until(due) if due == deadline) {
+                    self.note_silence();
+                    return self.poll_timer(cx, timer);
+                }
                 let cause = match side {
                     Side::Client => Cause::ClientTimeout,
                     Side::Server => Cause::ServerTimeout,

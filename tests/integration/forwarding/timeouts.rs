@@ -169,3 +169,28 @@ fn nothing_but_a_server_that_does_not_answer() {
     let session = backstop.wait_for_sessions(1).remove(0);
     assert_eq!((&*session.server, &*session.code), ("s1", "sC"));
 }
+
+#[test]
+fn a_server_that_accepts_but_does_not_answer_is_left() {
+    let farm = Farm::new()
+        .timeout(r#"connect = "1s", client = "60s", server = "500ms""#)
+        .backend(r#"silence = { after = "100ms", sessions = 2 }"#);
+    let silent = farm.next();
+    // The kernel accepts for it, as it does for a process that is stopped.
+    let _silent = std::net::TcpListener::bind(silent).expect("a listener");
+    let server = Server::named(farm.next(), "s2");
+    let farm = farm.server("s1", silent, "check = true");
+    let farm = farm.server("s2", server.address(), "check = true");
+    let backstop = farm.start();
+    let answers: Vec<_> = (0..4).map(|_| http::curl(farm.entrance()).ok()).collect();
+    assert_eq!(answers.iter().filter(|answer| answer.is_none()).count(), 2);
+    backstop.wait_for_log("bk/s1 is DOWN, reason: it accepts sessions but does not answer them");
+    backstop.wait_for_log("bk/s1 is UP, reason: Layer4 check passed");
+    for _ in 0..4 {
+        assert_eq!(
+            http::curl(farm.entrance()).expect("an answer"),
+            "s2\n",
+            "it is on probation"
+        );
+    }
+}
