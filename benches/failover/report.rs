@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Fault;
+use crate::faults::Fault;
+use crate::harness::machine;
 use crate::load::{Connection, Load};
 
 /// Slower than what anybody should notice of a failover.
@@ -11,27 +12,33 @@ const SLOW: Duration = Duration::from_millis(50);
 /// What became of a load.
 pub(crate) struct Report {
     pub(crate) connections: Vec<Connection>,
-    /// When the primaries had failed.
+    /// When the servers had failed.
     pub(crate) failed: Instant,
-    /// From the fault until both primaries were marked DOWN.
+    /// From the fault until all that failed were marked DOWN.
     pub(crate) noticed: Option<Duration>,
 }
 
-pub(crate) fn print_head(load: &Load, fault: Fault) {
+pub(crate) fn print_machine() {
+    println!("{}", machine::describe());
+}
+
+pub(crate) fn print_head(load: &Load, fault: Fault, victims: usize) {
     let (rate, seconds) = (load.rate, load.duration.as_secs());
     println!(
-        "Both primaries fail ({fault:?}) after {} of {seconds} s at {rate} connections/s: {} connections.\n",
+        "\n{victims} of 2 primaries {} after {} of {seconds} s at {rate} connections/s; load average {}\n",
+        fault.describe(),
         load.duration.as_secs_f32() / 2.0,
-        load.connections()
+        machine::load_average(),
     );
     println!(
-        "{:<10} {:>8} {:>5} {:>11} {:>11} {:>11} {:>12}",
-        "proxy", "failed", "cut", "slowest", "p99", "over 50 ms", "marked DOWN"
+        "{:<26} {:>11} {:>7} {:>4} {:>10} {:>10} {:>10} {:>11}",
+        "proxy", "connections", "failed", "cut", "slowest", "p99", "over 50 ms", "marked DOWN"
     );
 }
 
 impl Report {
     pub(crate) fn print(&self, proxy: &str) {
+        let count = self.connections.len();
         let lost = self.connections.iter().filter(|c| !c.answered);
         let (cut, failed): (Vec<_>, Vec<_>) = lost.partition(|c| c.began < self.failed);
         let (cut, failed) = (cut.len(), failed.len());
@@ -42,7 +49,7 @@ impl Report {
             .noticed
             .map_or("never".to_owned(), |n| format!("{:.2} s", n.as_secs_f32()));
         println!(
-            "{proxy:<10} {failed:>8} {cut:>5} {:>11} {:>11} {slow:>11} {noticed:>12}",
+            "{proxy:<26} {count:>11} {failed:>7} {cut:>4} {:>10} {:>10} {slow:>10} {noticed:>11}",
             milliseconds(times.last()),
             milliseconds(times.get(times.len() * 99 / 100)),
         );

@@ -4,9 +4,11 @@
 //! - [`loopback`]: addresses that no other test uses.
 //! - [`daemon`]: a child process, its output and its end; [`backstop`], [`nginx`] and
 //!   [`haproxy`] are such processes.
+//! - [`enclosure`]: namespaces of a bench's own.
 //! - [`server`]: servers inside the test process that can be stopped and started again.
 //! - [`check`]: one health check or one question to an agent, without a running proxy.
 //! - [`farm`]: a configuration with one frontend and one backend.
+//! - [`machine`]: what a measurement was made on.
 //! - [`noise`]: bytes that are hard to get right by chance.
 //! - [`session_log`]: log lines of sessions, read.
 //! - [`temp`]: a directory for a test.
@@ -20,10 +22,12 @@
 pub(crate) mod backstop;
 pub(crate) mod check;
 pub(crate) mod daemon;
+pub(crate) mod enclosure;
 pub(crate) mod farm;
 pub(crate) mod haproxy;
 pub(crate) mod http;
 pub(crate) mod loopback;
+pub(crate) mod machine;
 pub(crate) mod nginx;
 pub(crate) mod noise;
 pub(crate) mod scenario;
