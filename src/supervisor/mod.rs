@@ -238,6 +238,7 @@ impl Supervisor {
         self.announce(server, reason, had_server);
         self.announce_routes();
         self.follow(server, before, after);
+        self.take_over(self.backend(server));
         self.tell_trackers(server);
     }
 

@@ -11,8 +11,8 @@ use super::Supervisor;
 use crate::config::BackendConfig;
 use crate::config::policy::{Failback, FlapDamping};
 use crate::events::Event;
-use crate::topology::Server;
 use crate::topology::status::{Hold, HoldReason, ServerStatus, State};
+use crate::topology::{Backend, Server};
 
 /// How a server that was silent is kept away: it passes its checks, so only time can tell.
 const SILENCE_DAMPING: FlapDamping = FlapDamping {
@@ -28,10 +28,11 @@ impl Supervisor {
     /// Puts a server that has just come up on probation, if it had `failed`, or on a slow
     /// start, as configured.
     pub(super) fn recover(self: &Rc<Self>, server: &Arc<Server>, failed: bool, now: Instant) {
-        let backend = &self.backend(server).config;
+        let backend = self.backend(server);
+        let takes_from_nobody = server.config.backup || backend.usable().ready() == 0;
         let hold = server.update(|status| {
             status.hold = if failed {
-                probation(backend, server.config.backup, status, now)
+                probation(&backend.config, takes_from_nobody, status, now)
             } else {
                 None
             };
@@ -73,6 +74,24 @@ impl Supervisor {
         }
     }
 
+    /// Ends the probations that wait for `failback` of servers that have to serve anyway, because
+    /// no other is ready.
+    ///
+    /// They have taken over, and a server that comes up later fails back from them in its turn.
+    pub(super) fn take_over(self: &Rc<Self>, backend: &Backend) {
+        let usable = backend.usable();
+        if usable.ready() > 0 {
+            return;
+        }
+        for &position in usable.in_use() {
+            let server = backend.server(position);
+            let hold = server.status().hold;
+            if let Some(hold) = hold.filter(|hold| hold.reason == HoldReason::Failback) {
+                self.release(server, hold);
+            }
+        }
+    }
+
     /// Lets a server's share grow until it has all of it or goes down.
     fn start_slowly(self: &Rc<Self>, server: &Arc<Server>, began: Instant) {
         let Some(length) = server.config.policy.slowstart else {
@@ -103,14 +122,19 @@ impl Supervisor {
 }
 
 /// The probation of a server that comes up at `now`, the longest of those that apply.
+///
+/// `failback` is for servers that take sessions from others: not for backups, and not for one that
+/// comes up while no other is ready. Were that one held all the same, a second one that comes up
+/// soon after would be no less ready and get sessions beside it: of two databases that both
+/// claim to be the primary, both would get writes.
 pub fn probation(
     backend: &BackendConfig,
-    backup: bool,
+    takes_from_nobody: bool,
     status: &mut ServerStatus,
     now: Instant,
 ) -> Option<Hold> {
     let failback = match backend.failover.failback {
-        Failback::Delay(delay) if !backup => delay,
+        Failback::Delay(delay) if !takes_from_nobody => delay,
         Failback::Delay(_) | Failback::AtOnce => Duration::ZERO,
     };
     let silent = std::mem::take(&mut status.was_silent);

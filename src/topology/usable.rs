@@ -140,6 +140,11 @@ impl UsableSet {
         self.usable_backups
     }
 
+    /// How many servers are usable and not on probation.
+    pub fn ready(&self) -> u32 {
+        self.usable_primaries + self.usable_backups
+    }
+
     /// What `nbsrv` says: the servers in use.
     pub fn nbsrv(&self) -> u32 {
         self.in_use.len() as u32

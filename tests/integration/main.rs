@@ -12,5 +12,6 @@ mod forwarding;
 mod layout;
 mod probe;
 mod process;
+mod recovery;
 mod scenarios;
 mod simulation;

@@ -1,0 +1,57 @@
+//! Servers that come back.
+
+use crate::harness::farm::Farm;
+use crate::harness::http;
+use crate::harness::server::Server;
+
+/// Two servers, one after the other, of which the second to come up is to prove itself for an hour.
+fn farm() -> (Farm, [Server; 2]) {
+    let farm = Farm::new()
+        .backend(r#"check = { interval = "50ms" }"#)
+        .backend(r#"failback = { delay = "1h" }"#);
+    let servers = ["s1", "s2"].map(|name| Server::named(farm.next(), name));
+    let farm = farm
+        .server("s1", servers[0].address(), "check = true")
+        .server("s2", servers[1].address(), "check = true");
+    (farm, servers)
+}
+
+fn ask(farm: &Farm) -> [String; 4] {
+    [(); 4].map(|()| http::curl(farm.entrance()).expect("an answer"))
+}
+
+/// Of two servers that come up one after the other after an outage of both, only the first may
+/// get sessions until the other has proved itself.
+#[test]
+fn the_first_to_recover_serves_alone_until_the_next_has_proved_itself() {
+    let (farm, mut servers) = farm();
+    let backstop = farm.start();
+    for (server, name) in servers.iter_mut().zip(["s1", "s2"]) {
+        server.stop();
+        farm.stats().wait_for_down(name);
+    }
+    servers[1].restart();
+    backstop.wait_for_log("Server bk/s2 is UP");
+    servers[0].restart();
+    backstop.wait_for_log("Server bk/s1 is UP");
+    assert_eq!(ask(&farm), ["s2\n"; 4]);
+}
+
+/// A server on probation that has to take over, because the other fails, has proved itself: the
+/// other does not get everything back as soon as it is up.
+#[test]
+fn a_server_that_had_to_take_over_is_not_put_aside_again() {
+    let (farm, mut servers) = farm();
+    let backstop = farm.start();
+    servers[1].stop();
+    farm.stats().wait_for_down("s2");
+    servers[1].restart();
+    backstop.wait_for_log("Server bk/s2 is UP");
+    assert_eq!(ask(&farm), ["s1\n"; 4]);
+    servers[0].stop();
+    farm.stats().wait_for_down("s1");
+    assert_eq!(ask(&farm), ["s2\n"; 4]);
+    servers[0].restart();
+    backstop.wait_for_log("Server bk/s1 is UP");
+    assert_eq!(ask(&farm), ["s2\n"; 4]);
+}
