@@ -2,12 +2,13 @@
 //!
 //! - [`wait`]: polling for a condition, with a deadline.
 //! - [`loopback`]: addresses that no other test uses.
-//! - [`daemon`]: a child process, its output and its end; [`backstop`], [`nginx`] and
-//!   [`haproxy`] are such processes.
+//! - [`daemon`]: a child process, its output and its end; [`backstop`], [`nginx`],
+//!   [`haproxy`], [`redis`] and [`postgres`] are such processes.
 //! - [`enclosure`]: namespaces of a bench's own.
 //! - [`server`]: servers inside the test process that can be stopped and started again.
 //! - [`check`]: one health check or one question to an agent, without a running proxy.
 //! - [`farm`]: a configuration with one frontend and one backend.
+//! - [`installed`]: where other programs are.
 //! - [`machine`]: what a measurement was made on.
 //! - [`noise`]: bytes that are hard to get right by chance.
 //! - [`session_log`]: log lines of sessions, read.
@@ -26,10 +27,13 @@ pub(crate) mod enclosure;
 pub(crate) mod farm;
 pub(crate) mod haproxy;
 pub(crate) mod http;
+pub(crate) mod installed;
 pub(crate) mod loopback;
 pub(crate) mod machine;
 pub(crate) mod nginx;
 pub(crate) mod noise;
+pub(crate) mod postgres;
+pub(crate) mod redis;
 pub(crate) mod scenario;
 pub(crate) mod server;
 pub(crate) mod session_log;

@@ -1,5 +1,6 @@
 //! Real nginx servers.
 
+use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
@@ -8,6 +9,9 @@ use rustix::process::Signal;
 use super::daemon::Daemon;
 use super::temp::TempDir;
 use super::wait::wait_until;
+
+/// While this file is there, `/health` is answered with 503.
+const SICK: &str = "sick";
 
 /// One nginx with a directory and a configuration of its own, answering every request with its
 /// name and a newline.
@@ -22,7 +26,9 @@ impl Nginx {
     /// Starts it and waits until it accepts.
     pub(crate) fn start(name: &str, address: SocketAddr) -> Self {
         let directory = TempDir::new();
-        directory.write("nginx.conf", &configuration(name, address));
+        let sick = directory.path().join(SICK);
+        let config = configuration(name, address, &sick.display().to_string());
+        directory.write("nginx.conf", &config);
         let mut nginx = Self {
             address,
             daemon: None,
@@ -47,6 +53,16 @@ impl Nginx {
         self.daemon = Some(daemon);
     }
 
+    /// From now on `/health` is answered with 503, and all else as before.
+    pub(crate) fn fall_sick(&self) {
+        self.directory.write(SICK, "");
+    }
+
+    /// Answers `/health` with 200 again.
+    pub(crate) fn recover(&self) {
+        fs::remove_file(self.directory.path().join(SICK)).expect("it was sick");
+    }
+
     /// Stops it. The port refuses when this returns.
     pub(crate) fn stop(&mut self) {
         let Some(mut daemon) = self.daemon.take() else {
@@ -62,7 +78,7 @@ impl Nginx {
 }
 
 /// Every path is in nginx's own directory, so that it needs no rights and shares nothing.
-fn configuration(name: &str, address: SocketAddr) -> String {
+fn configuration(name: &str, address: SocketAddr, sick: &str) -> String {
     format!(
         r#"daemon off;
 worker_processes 1;
@@ -78,6 +94,12 @@ http {{
     scgi_temp_path scgi;
     server {{
         listen {address};
+        location = /health {{
+            if (-f {sick}) {{
+                return 503;
+            }}
+            return 200;
+        }}
         location / {{
             default_type text/plain;
             return 200 "{name}\n";

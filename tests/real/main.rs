@@ -1,4 +1,5 @@
-//! Backstop with real programs: nginx servers, `curl` as the client, and `HAProxy` beside it.
+//! Backstop with real programs: nginx, redis and `PostgreSQL` servers, `curl` as a client, and
+//! `HAProxy` beside it.
 //!
 //! A test whose program is not installed is reported as ignored, with the reason beside its
 //! name. With `BACKSTOP_REQUIRE_REAL=1` in the environment it fails instead: that is how
@@ -8,8 +9,12 @@
 mod harness;
 
 mod checks;
+mod http_checks;
 mod ipv6;
+mod postgres;
 mod programs;
+mod redis;
+mod redis_cluster;
 mod scenarios;
 
 use libtest_mimic::{Arguments, Trial};
@@ -19,6 +24,10 @@ fn main() {
     let tests: Vec<Trial> = scenarios::trials()
         .chain(ipv6::trials())
         .chain(checks::trials())
+        .chain(http_checks::trials())
+        .chain(redis::trials())
+        .chain(redis_cluster::trials())
+        .chain(postgres::trials())
         .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }
