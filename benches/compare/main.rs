@@ -10,6 +10,7 @@ mod load;
 mod metric;
 mod paced;
 mod plot;
+#[allow(dead_code, reason = "the scale benchmark uses it too")]
 mod process;
 mod report;
 mod run;

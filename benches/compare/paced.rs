@@ -165,7 +165,7 @@ pub(crate) fn idle(target: SocketAddr, count: usize) -> io::Result<Vec<TcpStream
 }
 
 /// One request and its whole answer, whose length is returned.
-fn ask(stream: &mut TcpStream) -> io::Result<usize> {
+pub(crate) fn ask(stream: &mut TcpStream) -> io::Result<usize> {
     stream.write_all(REQUEST)?;
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];

@@ -1,5 +1,6 @@
 //! Child processes on chosen cores, and what they use.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -68,6 +69,23 @@ impl Process {
     /// Resident bytes of the process and its children.
     pub(crate) fn resident(&self) -> io::Result<u64> {
         self.pids().into_iter().map(resident).sum()
+    }
+
+    /// CPU time of each thread so far, in seconds.
+    pub(crate) fn threads(&self) -> io::Result<HashMap<String, f64>> {
+        let mut threads = HashMap::new();
+        for entry in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let entry = entry?;
+            // The first number is the time on a core, in nanoseconds.
+            let stat = fs::read_to_string(entry.path().join("schedstat"))?;
+            let time = stat
+                .split(' ')
+                .next()
+                .and_then(|time| time.parse::<f64>().ok());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            threads.insert(name, time.unwrap_or(0.0) / 1e9);
+        }
+        Ok(threads)
     }
 
     fn pids(&self) -> Vec<u32> {

@@ -28,8 +28,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(10);
 
 /// Serves `client`, which connected to `local`, to the end.
-// Not an `async fn`, whose future has its arguments twice.
-#[allow(clippy::manual_async_fn)]
+#[expect(
+    clippy::manual_async_fn,
+    reason = "the future of an `async fn` has its arguments twice"
+)]
 pub(super) fn run(
     worker: Rc<Worker>,
     mut account: Account,
