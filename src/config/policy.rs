@@ -126,7 +126,7 @@ pub enum OnError {
 /// `silence`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Silence {
-    /// How long a session may wait for its server's first byte after the client's first.
+    /// How long a session may wait for its server's first byte after the client's last.
     pub after: Duration,
     /// Sessions in a row that must find the server silent.
     pub sessions: u32,

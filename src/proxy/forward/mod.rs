@@ -54,18 +54,8 @@ struct Relay<'a> {
     timeouts: Timeouts<'a>,
     /// Whether the timer will wake the session without being polled again.
     timer_is_set: bool,
-    silence: Watch,
-}
-
-/// Whether it matters how long the server takes for its first byte (`silence`).
-#[derive(Debug, Clone, Copy)]
-enum Watch {
-    /// It has come, has not come in time, or nobody wants to know.
-    Over,
-    /// The client has not asked for anything yet.
-    Waiting,
-    /// It should come before this moment.
-    Until(Instant),
+    /// Whether it still matters how long the server takes for its first byte (`silence`).
+    awaits_answer: bool,
 }
 
 /// Forwards until both directions have ended, one breaks, or a side is silent for too long.
@@ -80,12 +70,8 @@ pub(super) fn forward<'a>(
     timeouts: Timeouts<'a>,
     splice: SpliceMode,
 ) -> impl Future<Output = Outcome> + 'a {
-    let silence = if account.silence().is_some() {
-        Watch::Waiting
-    } else {
-        Watch::Over
-    };
     let mut relay = Relay {
+        awaits_answer: account.silence().is_some(),
         worker,
         account,
         client,
@@ -95,7 +81,6 @@ pub(super) fn forward<'a>(
         activity: Activity::new(Instant::now()),
         timeouts,
         timer_is_set: false,
-        silence,
     };
     async move {
         // One timer for the whole session, moved only when it fires or when a limit gets
@@ -170,34 +155,22 @@ impl Relay<'_> {
 
     fn note(&mut self, moved: Moved, from: Side) {
         self.activity.note(moved, from);
-        if moved.read > 0 && !matches!(self.silence, Watch::Over) {
-            self.watch(from);
+        if self.awaits_answer && from == Side::Server && moved.read > 0 {
+            self.account.server_answered();
+            self.awaits_answer = false;
         }
         if moved.spliced > 0 || moved.refused {
             self.account.spliced(moved.spliced, moved.refused);
         }
     }
 
-    /// Begins or ends to wait for the server's first byte.
-    fn watch(&mut self, from: Side) {
-        match (from, self.silence, self.account.silence()) {
-            (Side::Server, _, _) => {
-                self.account.server_answered();
-                self.silence = Watch::Over;
-            }
-            (Side::Client, Watch::Waiting, Some(silence)) => {
-                self.silence = Watch::Until(Instant::now() + silence.after);
-            }
-            (Side::Client, _, _) => {}
-        }
-    }
-
-    /// Counts the server as silent, once, if its first byte should have come by now.
-    fn note_silence(&mut self) {
-        if matches!(self.silence, Watch::Until(due) if due <= Instant::now()) {
-            self.account.server_was_silent();
-            self.silence = Watch::Over;
-        }
+    /// When the server's first byte should have come: it may take its time from the client's
+    /// last, so that a long request does not count against it.
+    fn answer_due(&self) -> Option<Instant> {
+        let silence = self.account.silence().filter(|_| self.awaits_answer)?;
+        self.activity
+            .unanswered_since()
+            .map(|since| since + silence.after)
     }
 
     /// The outcome when a direction that reads from `from` breaks; the side that did not break
@@ -219,15 +192,14 @@ impl Relay<'_> {
     fn deadline(&self) -> Option<(Instant, Side)> {
         let half_closed = self.up.has_ended() || self.down.has_ended();
         let deadline = self.timeouts.deadline(&self.activity, half_closed);
-        match (self.silence, deadline) {
-            (Watch::Until(due), Some((limit, _))) if limit < due => deadline,
-            (Watch::Until(due), _) => Some((due, Side::Server)),
-            _ => deadline,
+        match (self.answer_due(), deadline) {
+            (Some(due), Some((limit, _))) if limit <= due => deadline,
+            (Some(due), _) => Some((due, Side::Server)),
+            (None, _) => deadline,
         }
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Outcome> {
-        self.note_silence();
         // A limit can appear or vanish when a direction ends or bytes have flowed both ways.
         let Some((deadline, side)) = self.deadline() else {
             return Poll::Pending;
@@ -241,8 +213,9 @@ impl Relay<'_> {
         // Outside of tokio's budget, without which the timer might not be set.
         while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             if deadline <= Instant::now() {
-                if matches!(self.silence, Watch::Until(due) if due == deadline) {
-                    self.note_silence();
+                if self.answer_due() == Some(deadline) {
+                    self.account.server_was_silent();
+                    self.awaits_answer = false;
                     return self.poll_timer(cx, timer);
                 }
                 let cause = match side {

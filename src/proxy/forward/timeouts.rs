@@ -50,6 +50,11 @@ impl Activity {
         self.note_at(moved, from, Instant::now());
     }
 
+    /// When the client last sent something, if the server has not said anything yet.
+    pub(super) fn unanswered_since(&self) -> Option<Instant> {
+        (self.sent_up && !self.sent_down).then_some(self.client)
+    }
+
     fn note_at(&mut self, moved: Moved, from: Side, now: Instant) {
         let (source, target, sent) = match from {
             Side::Client => (&mut self.client, &mut self.server, &mut self.sent_up),
