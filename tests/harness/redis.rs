@@ -38,11 +38,11 @@ impl Redis {
 
     /// Starts a node of a cluster that is yet to be formed. It uses a second port, 10,000 above.
     pub(crate) fn cluster_node(address: SocketAddr) -> Self {
+        // Others would take the source of its connections for its address, which is 127.0.0.1.
+        let ip = address.ip().to_string();
+        let options = ["--cluster-enabled", "yes", "--cluster-announce-ip", &ip];
         let timeout = ["--cluster-node-timeout", "1000"];
-        Self::with_options(
-            address,
-            &[&["--cluster-enabled", "yes"][..], &timeout].concat(),
-        )
+        Self::with_options(address, &[&options[..], &timeout].concat())
     }
 
     fn with_options(address: SocketAddr, options: &[&str]) -> Self {
@@ -133,8 +133,9 @@ impl Redis {
 /// Joins six nodes to a cluster of three masters with a replica each, and waits until every node
 /// says that all is well.
 pub(crate) fn form_cluster(nodes: &[Redis]) {
-    let mut command = Command::new("redis-cli");
-    command.args(["--cluster", "create"]);
+    // It waits for ever if nodes do not find each other.
+    let mut command = Command::new("timeout");
+    command.args(["15", "redis-cli", "--cluster", "create"]);
     command.args(nodes.iter().map(|node| node.address.to_string()));
     command.args(["--cluster-replicas", "1", "--cluster-yes"]);
     let output = command.output().expect("redis-cli runs");
