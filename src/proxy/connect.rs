@@ -217,9 +217,23 @@ impl Search<'_> {
             return None;
         }
         let limit = self.backend.config.timeout.connect.unwrap_or(LONGEST_WAIT);
-        sleep(limit.min(LONGEST_WAIT)).await;
+        if let Ok(server) = timeout(limit.min(LONGEST_WAIT), self.another_server()).await {
+            return Some(server);
+        }
         self.tried.clear();
         self.fresh_server()
+    }
+
+    /// A server that becomes usable while the session waits.
+    async fn another_server(&mut self) -> Arc<Server> {
+        let backend = self.backend;
+        loop {
+            let recomputed = backend.recomputed();
+            if let Some(server) = self.fresh_server() {
+                return server;
+            }
+            recomputed.await;
+        }
     }
 
     /// A usable server that this session has not tried.

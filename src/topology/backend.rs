@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::server::Server;
 use super::usable::{Candidate, Policy, UsableSet};
@@ -25,6 +27,8 @@ pub struct Backend {
     pub counters: Counters,
     policy: Policy,
     usable: ArcSwap<UsableSet>,
+    /// Wakes sessions that wait for another set.
+    recomputed: Notify,
     /// Written by the supervisor only, with `usable`.
     history: Mutex<History>,
 }
@@ -66,6 +70,7 @@ impl Backend {
             counters: Counters::new(workers),
             policy,
             usable: ArcSwap::from_pointee(usable),
+            recomputed: Notify::new(),
             history: Mutex::new(History {
                 since: now,
                 downs: 0,
@@ -77,6 +82,11 @@ impl Backend {
     /// The servers that get new sessions now.
     pub fn usable(&self) -> Guard<Arc<UsableSet>> {
         self.usable.load()
+    }
+
+    /// Ends when another set takes the place of the one that is usable now.
+    pub fn recomputed(&self) -> Notified<'_> {
+        self.recomputed.notified()
     }
 
     /// The server at a position of [`UsableSet`].
@@ -107,6 +117,7 @@ impl Backend {
             history.since = now;
         }
         self.usable.store(Arc::new(set));
+        self.recomputed.notify_waiters();
     }
 
     /// When it had a server and when it had none.

@@ -1,5 +1,7 @@
 //! Servers that come back.
 
+use std::io::{Read, Write};
+
 use crate::harness::farm::Farm;
 use crate::harness::http;
 use crate::harness::server::Server;
@@ -54,4 +56,31 @@ fn a_server_that_had_to_take_over_is_not_put_aside_again() {
     servers[0].restart();
     backstop.wait_for_log("Server bk/s1 is UP");
     assert_eq!(ask(&farm), ["s2\n"; 4]);
+}
+
+/// A session whose servers all refuse waits up to a second before it tries one again, but not for
+/// a server that comes up meanwhile.
+#[test]
+fn a_session_that_waits_gets_a_server_as_soon_as_it_is_up() {
+    let farm = Farm::new();
+    let addresses = [farm.next(), farm.next()];
+    let mut server = Server::named(addresses[1], "s2");
+    let farm = farm.server("s1", addresses[0], "").server(
+        "s2",
+        addresses[1],
+        r#"check = { interval = "50ms" }"#,
+    );
+    let backstop = farm.start();
+    server.stop();
+    farm.stats().wait_for_down("s2");
+    let mut client = farm.connect();
+    server.restart();
+    client.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.ends_with("s2\n"), "{answer}");
+    drop(client);
+    let session = &backstop.wait_for_sessions(1)[0];
+    assert_eq!((&*session.server, &*session.retries), ("s2", "+1"));
+    assert!(session.total_time < 1000, "{} ms", session.total_time);
 }
