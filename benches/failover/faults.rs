@@ -1,7 +1,9 @@
 //! The ways in which servers fail.
 
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use rustix::process::Signal;
@@ -64,10 +66,16 @@ impl Fault {
         if self == Self::Killed {
             // A process takes a moment to die, and until then the kernel accepts for it.
             for (_, address) in servers {
-                while TcpStream::connect(address).is_ok() {}
+                while !refuses(address) {}
             }
         }
     }
+}
+
+/// A SYN that meets a dying listener is lost, and would be sent again only after a second.
+fn refuses(address: &SocketAddr) -> bool {
+    let connected = TcpStream::connect_timeout(address, Duration::from_millis(20));
+    connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// Needs a network namespace of this program's own: the rule goes only with that.
