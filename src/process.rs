@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -15,13 +15,14 @@ use tokio::task::LocalSet;
 use crate::admin;
 use crate::checks::agent;
 use crate::checks::checker::{self, First, Known};
-use crate::config::Config;
 use crate::config::policy::InitState;
+use crate::config::{BackendConfig, Config};
 use crate::id::FrontendId;
 use crate::proxy::worker::Bind;
 use crate::proxy::{Sessions, Stage, Workers};
 use crate::resolver;
 use crate::supervisor::Supervisor;
+use crate::sys::options::SocketOptions;
 use crate::sys::sockets;
 use crate::topology::Topology;
 
@@ -44,6 +45,8 @@ pub struct Process {
 pub struct BindError {
     /// Whose it is, such as `frontend ft-app`.
     pub owner: String,
+    /// What it cannot do with the address, such as `listen on`.
+    pub purpose: &'static str,
     /// The address.
     pub address: SocketAddr,
     /// What the system said.
@@ -54,10 +57,11 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             owner,
+            purpose,
             address,
             error,
         } = self;
-        write!(f, "{owner} cannot listen on {address}: ")?;
+        write!(f, "{owner} cannot {purpose} {address}: ")?;
         match error.kind() {
             io::ErrorKind::AddrInUse => f.write_str("another process is listening there"),
             io::ErrorKind::AddrNotAvailable => f.write_str("this machine has no such address"),
@@ -78,10 +82,11 @@ impl Process {
         let workers = config.threads.or_else(|| available_parallelism().ok());
         let workers = workers.map_or(1, std::num::NonZero::get);
         let mut errors = Vec::new();
-        let mut bind = |owner: String, address, count| {
-            sockets::bind(address, count).unwrap_or_else(|error| {
+        let mut bind = |owner: String, address, count, options: &SocketOptions| {
+            sockets::bind(address, count, options).unwrap_or_else(|error| {
                 errors.push(BindError {
                     owner,
+                    purpose: "listen on",
                     address,
                     error,
                 });
@@ -91,14 +96,17 @@ impl Process {
         let mut frontends = Vec::new();
         for (frontend, id) in config.frontends.iter().zip(0..) {
             for &address in &frontend.bind {
-                let sockets = bind(format!("frontend {}", frontend.name), address, workers);
+                let owner = format!("frontend {}", frontend.name);
+                let sockets = bind(owner, address, workers, &frontend.socket.both);
                 frontends.push((FrontendId(id), address, sockets));
             }
         }
+        let no_options = SocketOptions::default();
         let stats = config.stats.iter().flat_map(|stats| &stats.bind);
         let stats = stats
-            .flat_map(|&address| bind("the stats page".into(), address, 1))
+            .flat_map(|&address| bind("the stats page".into(), address, 1, &no_options))
             .collect();
+        errors.extend(config.backends.iter().filter_map(try_socket));
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -149,8 +157,9 @@ impl Process {
         tokio::task::spawn_local(tick(Arc::clone(&self.topology)));
         let mut binds: Vec<_> = (0..self.workers).map(|_| Vec::new()).collect();
         for (frontend, address, sockets) in self.frontends {
+            let backlog = self.config.frontends[frontend.index()].socket.backlog;
             for (socket, binds) in sockets.into_iter().zip(&mut binds) {
-                let listener = sockets::listen(socket)?;
+                let listener = sockets::listen(socket, backlog)?;
                 binds.push(Bind {
                     frontend,
                     address,
@@ -159,7 +168,7 @@ impl Process {
             }
         }
         for socket in self.stats {
-            let listener = tokio::net::TcpListener::from_std(sockets::listen(socket)?)?;
+            let listener = tokio::net::TcpListener::from_std(sockets::listen(socket, None)?)?;
             if let Some(settings) = &self.config.stats {
                 let site = admin::http::serve(
                     listener,
@@ -181,6 +190,20 @@ impl Process {
         );
         Ok(workers)
     }
+}
+
+/// Whether connections of `backend` can have the options that it wants, tried once so that a
+/// mistake is known before the first session.
+fn try_socket(backend: &BackendConfig) -> Option<BindError> {
+    let any = IpAddr::from([0, 0, 0, 0]);
+    let address = SocketAddr::new(backend.socket.source.unwrap_or(any), 0);
+    let error = sockets::to_connect(address, &backend.socket).err()?;
+    Some(BindError {
+        owner: format!("backend {}", backend.name),
+        purpose: "connect from",
+        address,
+        error,
+    })
 }
 
 async fn drain(workers: Workers, grace: Duration, stop: impl Future<Output = ()>) -> u32 {
@@ -266,5 +289,27 @@ async fn tick(topology: Arc<Topology>) {
             .iter()
             .for_each(|backend| backend.counters.tick());
         topology.servers().for_each(|server| server.counters.tick());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::sample;
+
+    #[test]
+    fn a_source_that_is_not_there_is_told_before_anything_starts() {
+        let mut backend = sample::backend("bk", false, vec![sample::server("s", 80, false)]);
+        // Of the documentation's own network, which no machine has (RFC 5737).
+        backend.socket.source = Some("192.0.2.1".parse().unwrap());
+        let config = Config {
+            backends: vec![backend],
+            ..sample::empty_config()
+        };
+        let errors = Process::bind(config).unwrap_err();
+        let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let expected =
+            "backend bk cannot connect from 192.0.2.1:0: this machine has no such address";
+        assert_eq!(errors, [expected]);
     }
 }

@@ -159,7 +159,8 @@ servers = [{{ name = "s", address = "{}" }}]
         let servers = each_server(|index| format!("    server s{index} {}\n", server(index)));
         format!(
             "global
-    maxconn 4500
+    maxconn 9100
+    maxpipes 500
     nbthread {threads}
 
 defaults

@@ -15,6 +15,8 @@ pub(super) enum Kind {
     Frontend,
     Acls,
     ClientTimeouts,
+    ClientSocket,
+    ServerSocket,
     Rule,
     Backends,
     Backend,
@@ -43,6 +45,8 @@ impl Kind {
             Self::Frontend => "this frontend",
             Self::Acls => "`acl`",
             Self::ClientTimeouts => "`timeout` of a frontend",
+            Self::ClientSocket => "`socket` of a frontend",
+            Self::ServerSocket => "`socket` of a backend",
             Self::Rule => "this rule",
             Self::Backends => "`[backends]`",
             Self::Backend => "this backend",
@@ -71,6 +75,8 @@ impl Kind {
             Self::Frontend => "in a frontend",
             Self::Acls => "in `acl`",
             Self::ClientTimeouts => "in `timeout` of a frontend",
+            Self::ClientSocket => "in `socket` of a frontend",
+            Self::ServerSocket => "in `socket` of a backend",
             Self::Rule => "in a rule of `use_backend`",
             Self::Backends => "in `[backends]`",
             Self::Backend => "in a backend",
@@ -106,6 +112,7 @@ impl Kind {
             Self::ShutdownSessions => {
                 "\"shutdown-sessions\" or a table such as `{ after = \"30s\", rate = 100 }`"
             }
+            Self::ClientSocket | Self::ServerSocket => "a table such as `{ keepalive = \"60s\" }`",
             Self::Silence => "a table such as `{ after = \"1s\", sessions = 3 }`",
             Self::Acls => "a table such as `{ NAME = \"CONDITION\" }`",
             _ => "a table",
@@ -155,8 +162,8 @@ fn quoted(known: &[&str]) -> String {
 /// What is said about a key that `HAProxy` has, or that belongs elsewhere.
 fn other_name(kind: Kind, key: &str) -> Option<String> {
     use Kind::{
-        Agent, Backend, Check, ClientTimeouts, DefaultTimeouts, Defaults, File, Frontend, Server,
-        ServerTimeouts, Stats, Step,
+        Agent, Backend, Check, ClientSocket, ClientTimeouts, DefaultTimeouts, Defaults, File,
+        Frontend, Server, ServerSocket, ServerTimeouts, Stats, Step,
     };
     let called = |name: &str| Some(format!("`{key}` is called `{name}` here"));
     let say = |text: &str| Some(text.to_owned());
@@ -212,6 +219,8 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
         (Backend, "default-server" | "default_server") => say(
             "write `check = { … }` in the backend; its servers with `check = true` take it over",
         ),
+        (ClientSocket, "source") => say("this belongs to a backend"),
+        (ServerSocket, "backlog") => say("this belongs to a frontend"),
         (ClientTimeouts, "connect" | "server" | "server_fin" | "tunnel" | "check") => {
             say("this timeout belongs to a backend or to `[defaults]`")
         }

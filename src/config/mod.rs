@@ -30,6 +30,7 @@ use self::report::{Problem, Report, Span};
 use crate::acl::Condition;
 use crate::acl::show::Names;
 use crate::id::{BackendId, FrontendId, ServerId};
+use crate::sys::options::{ConnectOptions, ListenOptions};
 
 /// A configuration that can be used, and what is doubtful about it.
 #[derive(Debug)]
@@ -199,6 +200,8 @@ pub struct FrontendConfig {
     pub timeout: ClientTimeouts,
     /// Whether bytes may pass without being copied; the backend has a say too.
     pub splice: SpliceMode,
+    /// What its sockets have.
+    pub socket: ListenOptions,
 }
 
 /// One entry of `use_backend`.
@@ -257,6 +260,8 @@ pub struct BackendConfig {
     pub failover: FailoverPolicy,
     /// Whether bytes may pass without being copied; the frontend has a say too.
     pub splice: SpliceMode,
+    /// What the sockets of connections to its servers have.
+    pub socket: ConnectOptions,
     /// In declaration order; never empty.
     pub servers: Vec<ServerConfig>,
 }

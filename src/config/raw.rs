@@ -14,12 +14,14 @@ use super::report::{Problem, Span};
 use super::value;
 use super::{Balance, ClientTimeouts, Credentials, LogConfig, ServerTimeouts, SpliceMode};
 use crate::acl::parse::{self, Expression};
+use crate::sys::options::ListenOptions;
 
 mod agent;
 mod check;
 mod log;
 mod policy;
 mod servers;
+mod socket;
 
 pub(super) use self::check::RawCheck;
 use self::check::check_settings;
@@ -61,6 +63,7 @@ pub(super) struct RawFrontend {
     pub(super) default_backend: Field<At<String>>,
     pub(super) timeout: ClientTimeouts,
     pub(super) splice: Option<SpliceMode>,
+    pub(super) socket: ListenOptions,
 }
 
 /// One line of `acl`.
@@ -248,6 +251,10 @@ fn frontend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> Option<RawF
             .given()
             .unwrap_or_default(),
         splice: fields.read("splice", |item| splice(r, item)).given(),
+        socket: fields
+            .read("socket", |item| socket::listen(r, item))
+            .given()
+            .unwrap_or_default(),
     };
     fields.finish(r);
     Some(frontend)

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::account::Account;
+use crate::config::BackendConfig;
 use crate::config::policy::Hedge;
 use crate::outcome::{Cause, Outcome, Phase};
 use crate::sys::sockets;
@@ -117,8 +118,7 @@ impl Search<'_> {
 
     /// One attempt and, while it is slow, its rivals.
     async fn attempt(&mut self, server: &Arc<Server>) -> Option<TcpStream> {
-        let limit = self.backend.config.timeout.connect;
-        let mut first = pin!(dial(server, limit));
+        let mut first = pin!(dial(&self.backend.config, server));
         let Some(patience) = self.patience(server) else {
             let dialled = first.await;
             return self.finished(server, dialled);
@@ -137,7 +137,7 @@ impl Search<'_> {
         first_server: &Arc<Server>,
         mut first: Pin<&mut impl Future<Output = Dialled>>,
     ) -> Option<TcpStream> {
-        let limit = self.backend.config.timeout.connect;
+        let config = &self.backend.config;
         let mut first_runs = true;
         let mut rivals: Vec<Rival<'_>> = Vec::new();
         first_server.suspect();
@@ -147,7 +147,7 @@ impl Search<'_> {
             if let Some(server) = joining {
                 self.account.hedge(&server);
                 let own = Arc::clone(&server);
-                let dialling = Box::pin(async move { dial(&own, limit).await });
+                let dialling = Box::pin(async move { dial(config, &own).await });
                 rivals.push(Rival { server, dialling });
             }
             if !first_runs && rivals.is_empty() {
@@ -278,12 +278,13 @@ impl Search<'_> {
     }
 }
 
-async fn dial(server: &Server, limit: Option<Duration>) -> Dialled {
+async fn dial(backend: &BackendConfig, server: &Server) -> Dialled {
+    let limit = backend.timeout.connect;
     let Some(address) = server.address() else {
         return Err(Failure::Refused(io::ErrorKind::HostUnreachable.into()));
     };
     let began = Instant::now();
-    let connecting = sockets::connect(address);
+    let connecting = sockets::connect(address, &backend.socket);
     let connected = match limit {
         Some(limit) => match timeout(limit, connecting).await {
             Ok(connected) => connected,

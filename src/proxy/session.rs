@@ -39,27 +39,19 @@ pub(super) fn run(
     local: SocketAddr,
 ) -> impl Future<Output = ()> {
     async move {
-        let outcome = serve(&worker, &mut account, &client, local).await;
+        let found = Box::pin(find_server(&worker, &mut account, &client, local)).await;
+        let outcome = match found {
+            Ok((backend, server)) => {
+                let frontend = &worker.topology.frontend(account.frontend().id).config;
+                let timeouts = forward::Timeouts::new(&frontend.timeout, &backend.config.timeout);
+                let splice = frontend.splice.and(backend.config.splice);
+                forward::forward(&worker, &mut account, &client, &server, timeouts, splice).await
+            }
+            Err(outcome) => outcome,
+        };
         drop(client);
         account.end(outcome);
     }
-}
-
-async fn serve(
-    worker: &Worker,
-    account: &mut Account,
-    client: &TcpStream,
-    local: SocketAddr,
-) -> Outcome {
-    let finding = Box::pin(find_server(worker, account, client, local));
-    let (backend, server) = match finding.await {
-        Ok(found) => found,
-        Err(outcome) => return outcome,
-    };
-    let frontend = Arc::clone(account.frontend());
-    let timeouts = forward::Timeouts::new(&frontend.config.timeout, &backend.config.timeout);
-    let splice = frontend.config.splice.and(backend.config.splice);
-    forward::forward(worker, account, client, &server, timeouts, splice).await
 }
 
 /// A backend and a connection to one of its servers.

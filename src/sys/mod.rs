@@ -1,4 +1,5 @@
 //! What Backstop asks of the operating system: sockets and limits.
 
 pub mod limits;
+pub mod options;
 pub mod sockets;

@@ -8,15 +8,22 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::options::{self, ConnectOptions, SocketOptions};
+
 /// Connections that the kernel completes while the proxy is busy; the kernel lowers it to
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
 
-/// Sockets bound to `address`, one for each of `workers`, which do not listen yet.
+/// Sockets with `options` bound to `address`, one for each of `workers`, which do not listen
+/// yet.
 ///
 /// # Errors
 /// When the address cannot be bound, or somebody listens on it already.
-pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<Socket>> {
+pub fn bind(
+    address: SocketAddr,
+    workers: usize,
+    options: &SocketOptions,
+) -> io::Result<Vec<Socket>> {
     // With SO_REUSEPORT a second process of the same user could join unnoticed and take a share
     // of the connections; without it the kernel tells whether somebody listens.
     stream_socket(address)?.bind(&address.into())?;
@@ -26,23 +33,22 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<Socket>> {
             socket.set_reuse_port(true)?;
             // Accepted sockets inherit it, which spares one system call per session.
             socket.set_tcp_nodelay(true)?;
+            options::apply(&socket, options)?;
             socket.bind(&address.into())?;
             Ok(socket)
         })
         .collect()
 }
 
-/// Makes a socket from [`bind`] listen.
-pub fn listen(socket: Socket) -> io::Result<TcpListener> {
-    socket.listen(BACKLOG)?;
+/// Makes a socket from [`bind`] listen; `backlog` connections may wait to be accepted.
+pub fn listen(socket: Socket, backlog: Option<u32>) -> io::Result<TcpListener> {
+    socket.listen(backlog.map_or(BACKLOG, |backlog| backlog as i32))?;
     Ok(socket.into())
 }
 
 /// Connects to `address`, for forwarding.
-pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
-    socket.set_tcp_nodelay(true)?;
+pub async fn connect(address: SocketAddr, options: &ConnectOptions) -> io::Result<TcpStream> {
+    let socket = to_connect(address, options)?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => {}
         Err(error) => return Err(error.into()),
@@ -56,6 +62,18 @@ pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         return Err(error);
     }
     Ok(stream)
+}
+
+/// A socket with `options` that can be connected to `address`.
+///
+/// # Errors
+/// When the system has no socket left, or refuses an option.
+pub fn to_connect(address: SocketAddr, options: &ConnectOptions) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    options::apply_to_connect(&socket, address, options)?;
+    Ok(socket)
 }
 
 /// Tells the peer of `stream` that nothing more will be sent to it.
@@ -110,19 +128,21 @@ mod tests {
         let holder = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = holder.local_addr().unwrap();
         assert_eq!(
-            bind(address, 1).unwrap_err().kind(),
+            bind(address, 1, &SocketOptions::default())
+                .unwrap_err()
+                .kind(),
             io::ErrorKind::AddrInUse
         );
     }
 
     #[test]
     fn several_workers_share_an_address() {
-        let sockets = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let sockets = bind("127.0.0.1:0".parse().unwrap(), 1, &SocketOptions::default()).unwrap();
         let address = sockets[0].local_addr().unwrap().as_socket().unwrap();
-        let more = bind(address, 3).unwrap();
+        let more = bind(address, 3, &SocketOptions::default()).unwrap();
         assert_eq!(more.len(), 3);
         for socket in more {
-            listen(socket).unwrap();
+            listen(socket, None).unwrap();
         }
     }
 }

@@ -118,6 +118,7 @@ mod tests {
             default_backend: Some(BackendId(0)),
             timeout: ClientTimeouts::default(),
             splice: crate::config::SpliceMode::default(),
+            socket: crate::sys::options::ListenOptions::default(),
         };
         let frontend = Frontend::new(FrontendId(0), config, 1);
         let facts = Usable(Cell::new(0));

@@ -11,6 +11,7 @@ use crate::config::{
     SpliceMode, StatsConfig,
 };
 use crate::id::BackendId;
+use crate::sys::options::{ConnectOptions, ListenOptions};
 use crate::topology::Topology;
 use crate::topology::status::{CheckReport, CheckStatus, State};
 
@@ -42,6 +43,7 @@ pub(crate) fn backend(name: &str, allbackups: bool, servers: Vec<ServerConfig>) 
         timeout: ServerTimeouts::default(),
         failover: FailoverPolicy::default(),
         splice: SpliceMode::default(),
+        socket: ConnectOptions::default(),
         servers,
     }
 }
@@ -54,6 +56,7 @@ fn frontend(name: &str, rules: Vec<RuleConfig>, default: Option<BackendId>) -> F
         default_backend: default,
         timeout: ClientTimeouts::default(),
         splice: SpliceMode::default(),
+        socket: ListenOptions::default(),
     }
 }
 

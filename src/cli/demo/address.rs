@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use socket2::Socket;
 
+use crate::sys::options::SocketOptions;
 use crate::sys::sockets;
 
 /// An address that nobody else gets while this lives.
@@ -41,12 +42,12 @@ impl KeptAddress {
 
     /// Listens; may be called again once the listener is closed.
     pub(super) fn listen(&self) -> io::Result<TcpListener> {
-        sockets::listen(bind(self.address)?)
+        sockets::listen(bind(self.address)?, None)
     }
 }
 
 fn bind(address: SocketAddr) -> io::Result<Socket> {
-    let socket = sockets::bind(address, 1)?.pop();
+    let socket = sockets::bind(address, 1, &SocketOptions::default())?.pop();
     socket.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 

@@ -109,6 +109,7 @@ fn take(owner: &str, asked: Option<u16>, usual: u16) -> Result<KeptAddress, Stri
     address.map_err(|error: io::Error| {
         let error = BindError {
             owner: owner.to_owned(),
+            purpose: "listen on",
             address: SocketAddr::from(([127, 0, 0, 1], asked.unwrap_or(usual))),
             error,
         };

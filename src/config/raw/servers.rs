@@ -5,11 +5,13 @@ use toml::de::DeValue;
 use super::agent::agent;
 use super::check::{RawCheck, check_settings};
 use super::policy::{self, RawFailover, RawPolicy};
+use super::socket;
 use super::{empty_list, retries, server_timeouts, splice};
 use crate::config::fields::{At, Item, Reader};
 use crate::config::hints::Kind;
 use crate::config::report::Span;
 use crate::config::{AgentConfig, Balance, ServerAddress, ServerTimeouts, SpliceMode, value};
+use crate::sys::options::ConnectOptions;
 
 /// `[backends.NAME]`.
 pub(in crate::config) struct RawBackend {
@@ -17,6 +19,7 @@ pub(in crate::config) struct RawBackend {
     pub(in crate::config) balance: Option<Balance>,
     pub(in crate::config) allbackups: Option<bool>,
     pub(in crate::config) splice: Option<SpliceMode>,
+    pub(in crate::config) socket: ConnectOptions,
     pub(in crate::config) retries: Option<u32>,
     pub(in crate::config) timeout: ServerTimeouts,
     pub(in crate::config) failover: RawFailover,
@@ -59,6 +62,10 @@ pub(super) fn backend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> O
         balance: fields.read("balance", |item| balance(r, item)).given(),
         allbackups: fields.read("allbackups", |item| r.boolean(item)).given(),
         splice: fields.read("splice", |item| splice(r, item)).given(),
+        socket: fields
+            .read("socket", |item| socket::connect(r, item))
+            .given()
+            .unwrap_or_default(),
         retries: fields.read("retries", |item| retries(r, item)).given(),
         timeout: fields
             .read("timeout", |item| backend_timeouts(r, item))

@@ -49,6 +49,7 @@ fn complete(raw: &RawBackend, defaults: &RawDefaults) -> Option<BackendConfig> {
         balance: balance.unwrap_or(Balance::RoundRobin),
         allbackups: raw.allbackups.or(defaults.allbackups).unwrap_or(false),
         splice: raw.splice.or(defaults.splice).unwrap_or_default(),
+        socket: raw.socket.clone(),
         retries: raw.retries.or(defaults.retries).unwrap_or(DEFAULT_RETRIES),
         timeout: complete_timeouts(raw.timeout, defaults.server),
         failover: raw.failover.complete(&defaults.failover),

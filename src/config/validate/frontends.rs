@@ -50,6 +50,7 @@ fn complete(
             client_fin: raw.timeout.client_fin.or(defaults.client.client_fin),
         },
         splice: raw.splice.or(defaults.splice).unwrap_or_default(),
+        socket: raw.socket.clone(),
     })
 }
 

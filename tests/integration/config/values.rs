@@ -7,6 +7,7 @@ use backstop::config::{
     self, BackendConfig, Balance, CheckConfig, ClientTimeouts, Config, LogConfig, LogFormat,
     LogLevel, ServerAddress, ServerConfig, ServerTimeouts, SessionLog, SpliceMode, StatsConfig,
 };
+use backstop::sys::options::{ConnectOptions, ListenOptions, SocketOptions};
 
 use super::parse;
 
@@ -37,9 +38,11 @@ use_backend = [
 ]
 default_backend = "main"
 timeout.client = "7s"
+socket = { backlog = 100, keepalive = "60s", busy_poll_us = 50 }
 
 [backends.main]
 timeout = { server_fin = "4s", check = "5s", connect = "6s" }
+socket = { source = "::1", mark = 7, congestion = "bbr", user_timeout = "9s" }
 check = { interval = "500ms", port = 8080 }
 servers = [
   { name = "a", address = "${HOST}:80", check = true },
@@ -116,6 +119,15 @@ fn settings_of_a_frontend() {
     };
     assert_eq!(frontend.timeout, timeout);
     assert_eq!(frontend.splice, SpliceMode::Off);
+    let socket = ListenOptions {
+        backlog: Some(100),
+        both: SocketOptions {
+            keepalive: Some(s(60)),
+            busy_poll: Some(Duration::from_micros(50)),
+            ..SocketOptions::default()
+        },
+    };
+    assert_eq!(frontend.socket, socket);
 }
 
 fn server(name: &str, host: &str, weight: u16, check: Option<CheckConfig>) -> ServerConfig {
@@ -158,6 +170,15 @@ fn a_server_before_its_backend_before_the_defaults() {
         balance: Balance::RoundRobin,
         allbackups: true,
         splice: SpliceMode::Off,
+        socket: ConnectOptions {
+            source: Some("::1".parse().unwrap()),
+            both: SocketOptions {
+                mark: Some(7),
+                congestion: Some("bbr".to_owned()),
+                user_timeout: Some(s(9)),
+                ..SocketOptions::default()
+            },
+        },
         retries: 1,
         timeout: ServerTimeouts {
             connect: Some(s(6)),
