@@ -136,12 +136,16 @@ impl Process {
             .max_blocking_threads(32)
             .build()?;
         let local = LocalSet::new();
-        local.block_on(&runtime, async {
+        let cut = local.block_on(&runtime, async {
             let grace = self.config.grace;
             let workers = self.start().await?;
             stop().await;
             Ok(drain(workers, grace, stop()).await)
-        })
+        });
+        drop(local);
+        // A look-up that no name server answers would keep its thread, and us, for much longer.
+        runtime.shutdown_background();
+        cut
     }
 
     async fn start(self) -> io::Result<Workers> {

@@ -153,19 +153,24 @@ impl Supervisor {
         self.announce_routes();
     }
 
-    /// Takes that a server's name does not resolve. An address that is known is kept.
-    pub fn address_missing(self: &Rc<Self>, server: &Arc<Server>) {
-        if server.address().is_none() {
-            let host = server.config.address.host.clone();
-            server.update(|status| status.unresolved = true);
-            self.mark_down(
-                server,
-                Reason::Name {
-                    host,
-                    resolves: false,
-                },
-            );
+    /// Takes that a server's name does not resolve. An address that is known is kept unless
+    /// it is to be forgotten, because the name does not have it any more.
+    pub fn address_missing(self: &Rc<Self>, server: &Arc<Server>, forget: bool) {
+        match server.address() {
+            Some(_) if !forget => return,
+            Some(known) => tracing::info!("Server {} is no longer at {known}.", server.path),
+            None => {}
         }
+        let host = server.config.address.host.clone();
+        server.forget_address();
+        server.update(|status| status.unresolved = true);
+        self.mark_down(
+            server,
+            Reason::Name {
+                host,
+                resolves: false,
+            },
+        );
     }
 
     /// Takes what the operator wants of a server.

@@ -109,6 +109,11 @@ impl Server {
         self.address.store(Some(address.into()));
     }
 
+    /// Leaves the server without an address. Only the supervisor calls this.
+    pub fn forget_address(&self) {
+        self.address.store(None);
+    }
+
     /// All that is known of the server. Not for workers: it may wait for another reader.
     pub fn status(&self) -> MutexGuard<'_, ServerStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)

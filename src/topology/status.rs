@@ -163,7 +163,7 @@ pub struct ServerStatus {
     pub weight: Option<u16>,
     /// What its agent says.
     pub agent: AgentVerdict,
-    /// Whether its name has never resolved.
+    /// Whether it has no address because its name does not resolve.
     pub unresolved: bool,
     /// Whether it takes over another server's verdict.
     pub tracks: bool,
