@@ -1,11 +1,13 @@
 //! The commands of the `backstop` program.
 //!
 //! Exit codes: 0 all went well; 1 the configuration is wrong or an address cannot be had, and
-//! nothing was started; 2 wrong usage; 3 sessions were cut when stopping; 4 a probed server failed.
+//! nothing was started, or nothing answers; 2 wrong usage; 3 sessions were cut when stopping; 4 a
+//! probed server failed.
 
 pub mod check;
 mod demo;
 pub mod explain;
+mod health;
 pub mod probe;
 mod run;
 
@@ -54,6 +56,13 @@ enum Command {
         #[arg(long)]
         probe: bool,
     },
+    /// Say whether the proxy that was started with a configuration answers, for a container
+    #[command(name = "healthcheck")]
+    Health {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Show failover with built-in servers and a client, with nothing to install
     Demo(demo::DemoArguments),
     /// Say where new sessions go and why, with some servers down
@@ -88,6 +97,7 @@ pub fn main() -> ExitCode {
     match arguments.command.or(arguments.run.map(Command::Run)) {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Check { file, probe }) => check(&file, probe),
+        Some(Command::Health { file }) => health::run(&file),
         Some(Command::Demo(arguments)) => demo::run(arguments),
         Some(Command::Explain { file, question }) => explain(&file, &question),
         None => {
