@@ -1,0 +1,152 @@
+//! One demo, brought up under a project name of its own and taken down whatever happens.
+
+use std::net::SocketAddr;
+use std::process::{self, Command};
+use std::thread;
+
+use crate::engine::{docker, printed};
+use crate::harness::scenario::Stoppable;
+
+/// A demo that is up.
+#[derive(Debug)]
+pub(crate) struct Project {
+    /// Of the folder in `docker/`.
+    demo: &'static str,
+    /// The name that Compose puts before everything it makes.
+    name: String,
+}
+
+impl Project {
+    /// Starts everything in the demo's compose file.
+    pub(crate) fn up(demo: &'static str) -> Self {
+        let name = format!("backstop-test-{}-{demo}", process::id());
+        let project = Self { demo, name };
+        // Never built by Compose: the image is made by the script.
+        project.compose(&["up", "-d", "--no-build"]);
+        project
+    }
+
+    /// What `docker-compose` prints for these arguments; it must succeed.
+    pub(crate) fn compose(&self, arguments: &[&str]) -> String {
+        printed(self.command().args(arguments))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("docker-compose");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docker");
+        command.current_dir(format!("{folder}/{}", self.demo));
+        command.args(["--ansi", "never", "--project-name", &self.name]);
+        command
+    }
+
+    /// Something of a service's container, as a template of `docker inspect` names it.
+    pub(crate) fn inspect(&self, service: &str, template: &str) -> String {
+        let container = self.container(service);
+        docker(&["inspect", "--format", template, &container])
+    }
+
+    /// The id of a service's container, which need not run.
+    fn container(&self, service: &str) -> String {
+        let project = format!("label=com.docker.compose.project={}", self.name);
+        let service = format!("label=com.docker.compose.service={service}");
+        docker(&[
+            "ps", "--all", "--quiet", "--filter", &project, "--filter", &service,
+        ])
+    }
+
+    /// The name of the network of all services.
+    pub(crate) fn network(&self) -> String {
+        format!("{}_ha-net", self.name)
+    }
+
+    /// A service's address in the network, empty when it does not run.
+    pub(crate) fn address(&self, service: &str) -> String {
+        let template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        self.inspect(service, template)
+    }
+
+    /// The services that can be stopped and started, `nginx-1` and on.
+    pub(crate) fn servers(&self, count: usize) -> Vec<Service<'_>> {
+        let service = |number| Service {
+            project: self,
+            name: format!("nginx-{number}"),
+        };
+        (1..=count).map(service).collect()
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let logs = self.command().args(["logs", "backstop"]).output();
+            let logs = logs.map(|output| output.stdout).unwrap_or_default();
+            eprintln!("{}", String::from_utf8_lossy(&logs));
+        }
+        let down = ["down", "--volumes", "--timeout", "5"];
+        let output = self.command().args(down).output();
+        if !output.is_ok_and(|output| output.status.success()) {
+            eprintln!("{} is not taken down", self.name);
+        }
+    }
+}
+
+/// A service of a demo.
+#[derive(Debug)]
+pub(crate) struct Service<'a> {
+    project: &'a Project,
+    name: String,
+}
+
+impl Stoppable for Service<'_> {
+    fn stop(&mut self) {
+        self.project.compose(&["stop", &self.name]);
+    }
+
+    fn start(&mut self) {
+        self.project.compose(&["start", &self.name]);
+    }
+}
+
+/// A container that is none of the demo's, on its network.
+#[derive(Debug)]
+pub(crate) struct Stranger(String);
+
+impl Stranger {
+    /// Starts an nginx that answers with `name`.
+    pub(crate) fn start(project: &Project, name: &str) -> Self {
+        let (network, text) = (project.network(), format!("STR={name}"));
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docker/nginx");
+        let volume = format!("{folder}:/etc/nginx/templates:ro");
+        let run = ["run", "--rm", "--detach", "--network", &network];
+        let settings = [
+            "--env",
+            "NGINX_PORT=81",
+            "--env",
+            &text,
+            "--volume",
+            &volume,
+        ];
+        Self(docker(&[&run[..], &settings, &["nginx:1.28"]].concat()))
+    }
+
+    pub(crate) fn address(&self) -> String {
+        let template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        docker(&["inspect", "--format", template, &self.0])
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = Command::new("docker")
+            .args(["rm", "--force", &self.0])
+            .output();
+    }
+}
+
+/// What the real `curl` prints.
+pub(crate) fn curl(address: SocketAddr) -> String {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--fail", "--max-time", "10"]);
+    let line = printed(command.arg(format!("http://{address}/")));
+    format!("{line}\n")
+}
