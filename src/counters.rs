@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
 
+use crate::outcome::Outcome;
+
 /// A total with one writing thread and any number of readers.
 #[derive(Debug, Default)]
 pub struct Total(AtomicU64);
@@ -62,10 +64,35 @@ pub struct Shard {
     pub server_aborts: Total,
 }
 
+impl Shard {
+    /// Every total.
+    const TOTALS: [fn(&Self) -> &Total; 16] = [
+        |s| &s.sessions,
+        |s| &s.bytes_in,
+        |s| &s.bytes_out,
+        |s| &s.bytes_spliced,
+        |s| &s.splice_refusals,
+        |s| &s.request_errors,
+        |s| &s.denied,
+        |s| &s.connect_errors,
+        |s| &s.response_errors,
+        |s| &s.retries,
+        |s| &s.redispatches,
+        |s| &s.hedges,
+        |s| &s.hedges_won,
+        |s| &s.balanced,
+        |s| &s.client_aborts,
+        |s| &s.server_aborts,
+    ];
+}
+
 /// All that is counted for one frontend, backend or server.
 #[derive(Debug)]
 pub struct Counters {
     shards: Box<[CachePadded<Shard>]>,
+    /// What is left out of the totals: their values when they were last cleared. Workers go on
+    /// counting, each in its own shard, which nobody else may write.
+    cleared: Shard,
     open: CachePadded<AtomicU32>,
     most_open: AtomicU32,
     rate: AtomicU32,
@@ -80,6 +107,7 @@ impl Counters {
     /// Zeroes, for `workers` writing threads.
     pub fn new(workers: usize) -> Self {
         Self {
+            cleared: Shard::default(),
             shards: (0..workers).map(|_| CachePadded::default()).collect(),
             open: CachePadded::default(),
             most_open: AtomicU32::new(0),
@@ -102,6 +130,10 @@ impl Counters {
 
     /// One total over all workers, as in `counters.total(|s| &s.bytes_in)`.
     pub fn total(&self, pick: impl Fn(&Shard) -> &Total) -> u64 {
+        self.since_start(&pick) - pick(&self.cleared).get()
+    }
+
+    fn since_start(&self, pick: impl Fn(&Shard) -> &Total) -> u64 {
         self.shards.iter().map(|shard| pick(shard).get()).sum()
     }
 
@@ -110,6 +142,21 @@ impl Counters {
         // Each shard's totals are read one after the other, so bytes may pass between the reads.
         let total = self.total(|s| &s.bytes_in) + self.total(|s| &s.bytes_out);
         total.saturating_sub(self.total(|s| &s.bytes_spliced))
+    }
+
+    /// Begins the maxima anew (management.txt, "clear counters"). To be called by one thread.
+    pub fn clear_maxima(&self) {
+        self.most_open.store(self.open(), Relaxed);
+        self.highest_rate.store(0, Relaxed);
+    }
+
+    /// Begins everything anew that counts up, and the maxima (management.txt, "clear counters
+    /// all"). To be called by one thread.
+    pub fn clear(&self) {
+        for pick in Shard::TOTALS {
+            pick(&self.cleared).0.store(self.since_start(pick), Relaxed);
+        }
+        self.clear_maxima();
     }
 
     /// Sessions open now.
@@ -139,7 +186,7 @@ impl Counters {
 
     /// Computes the session rate. To be called once a second, by one thread.
     pub fn tick(&self) {
-        let sessions = self.total(|shard| &shard.sessions);
+        let sessions = self.since_start(|shard| &shard.sessions);
         let rate = (sessions - self.ticked_sessions.swap(sessions, Relaxed)) as u32;
         self.rate.store(rate, Relaxed);
         self.highest_rate.fetch_max(rate, Relaxed);
@@ -159,6 +206,33 @@ impl Counters {
     /// Ends what [`Counters::enter`] began.
     pub fn leave(&self) {
         self.open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// How the sessions of a frontend ended, counted by each worker for itself.
+#[derive(Debug)]
+pub struct Endings(Box<[CachePadded<[Total; Outcome::COUNT]>]>);
+
+impl Endings {
+    /// Zeroes, for `workers` writing threads.
+    pub fn new(workers: usize) -> Self {
+        let zeroes = |_| CachePadded::new(std::array::from_fn(|_| Total::default()));
+        Self((0..workers).map(zeroes).collect())
+    }
+
+    /// Counts the end of a session. Only the worker itself may call this.
+    pub fn count(&self, worker: usize, outcome: Outcome) {
+        self.0[worker][outcome.number()].add(1);
+    }
+
+    /// How often sessions ended in each way, of those that happened.
+    pub fn counts(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        let sum = |outcome: Outcome| {
+            let workers = self.0.iter();
+            workers.map(|totals| totals[outcome.number()].get()).sum()
+        };
+        let counts = Outcome::all().map(move |outcome| (outcome, sum(outcome)));
+        counts.filter(|(_, count)| *count > 0)
     }
 }
 
@@ -193,6 +267,40 @@ mod tests {
         counters.leave();
         assert_eq!((counters.open(), counters.most_open()), (1, 2));
         assert_eq!(counters.last_session(), Some(5));
+    }
+
+    #[test]
+    fn what_is_cleared_counts_from_zero_again() {
+        let counters = Counters::new(2);
+        (0..3).for_each(|_| counters.enter(1, 0));
+        counters.shard(0).bytes_in.add(7);
+        counters.tick();
+        counters.leave();
+        counters.clear();
+        assert_eq!(Shard::TOTALS.map(|pick| counters.total(pick)), [0; 16]);
+        assert_eq!((counters.open(), counters.most_open()), (2, 2));
+        assert_eq!(counters.highest_rate(), 0);
+        counters.enter(0, 0);
+        counters.tick();
+        assert_eq!(counters.total(|s| &s.sessions), 1);
+        assert_eq!((counters.rate(), counters.most_open()), (1, 3));
+    }
+
+    #[test]
+    fn ways_to_end_are_counted_over_workers() {
+        let endings = Endings::new(2);
+        let all: Vec<_> = Outcome::all().collect();
+        assert_eq!(all.len(), Outcome::COUNT);
+        assert_eq!(endings.counts().count(), 0);
+        endings.count(0, Outcome::NORMAL);
+        for &outcome in &all {
+            endings.count(1, outcome);
+        }
+        let counts: Vec<_> = endings.counts().collect();
+        assert_eq!(counts.len(), all.len());
+        for (outcome, count) in counts {
+            assert_eq!(count, 1 + u64::from(outcome == Outcome::NORMAL));
+        }
     }
 
     #[test]

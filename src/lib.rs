@@ -12,12 +12,14 @@
 //! - [`supervisor`]: the one place where a server's state changes; [`events`]: its words.
 //! - [`resolver`]: names to addresses.
 //! - [`admin`]: the stats page, which only reads.
+//! - [`api`]: HAProxy's runtime API on a Unix socket.
 //! - [`process`]: what starts in which order, and how it stops.
 //! - [`log`], [`sys`]: what the above stand on.
 //! - [`cli`]: the commands.
 
 pub mod acl;
 pub mod admin;
+pub mod api;
 pub mod balance;
 pub mod checks;
 pub mod cli;

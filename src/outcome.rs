@@ -52,6 +52,24 @@ pub enum Phase {
     Data,
 }
 
+/// Every cause, in the order of the enum.
+const CAUSES: [Cause; 11] = [
+    Cause::Normal,
+    Cause::ClientAbort,
+    Cause::ClientTimeout,
+    Cause::ServerAbort,
+    Cause::ServerTimeout,
+    Cause::Policy,
+    Cause::Resource,
+    Cause::Internal,
+    Cause::MarkedDown,
+    Cause::PrimaryUp,
+    Cause::Killed,
+];
+
+/// Every phase, in the order of the enum.
+const PHASES: [Phase; 4] = [Phase::Ended, Phase::Request, Phase::Connect, Phase::Data];
+
 /// A cause and a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
@@ -64,6 +82,20 @@ pub struct Outcome {
 impl Outcome {
     /// Both sides ended as they should.
     pub const NORMAL: Self = Self::new(Cause::Normal, Phase::Ended);
+
+    /// How many outcomes there are.
+    pub const COUNT: usize = CAUSES.len() * PHASES.len();
+
+    /// Every outcome, in the order of [`Outcome::number`].
+    pub fn all() -> impl Iterator<Item = Self> {
+        let phases = |cause| PHASES.into_iter().map(move |phase| Self::new(cause, phase));
+        CAUSES.into_iter().flat_map(phases)
+    }
+
+    /// Its position among all outcomes.
+    pub fn number(self) -> usize {
+        self.cause as usize * PHASES.len() + self.phase as usize
+    }
 
     /// A cause and a phase together.
     pub const fn new(cause: Cause, phase: Phase) -> Self {
@@ -99,6 +131,12 @@ impl fmt::Display for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_outcome_has_a_number_of_its_own() {
+        let numbers: Vec<_> = Outcome::all().map(Outcome::number).collect();
+        assert_eq!(numbers, (0..Outcome::COUNT).collect::<Vec<_>>());
+    }
 
     #[test]
     fn codes_are_those_that_log_readers_know() {

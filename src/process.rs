@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -12,11 +13,16 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 use tokio::task::LocalSet;
 
-use crate::admin;
+use crate::admin::health::{Point, Readiness};
+use crate::admin::{self, Running};
+use crate::api::socket::ApiSocket;
+use crate::api::{self, Api};
 use crate::checks::agent;
 use crate::checks::checker::{self, First, Known};
 use crate::config::policy::InitState;
 use crate::config::{BackendConfig, Config};
+use crate::events::Journal;
+use crate::events::file::EventFile;
 use crate::id::FrontendId;
 use crate::proxy::worker::Bind;
 use crate::proxy::{Sessions, Stage, Workers};
@@ -37,7 +43,40 @@ pub struct Process {
     /// One for each worker, of each frontend's each address.
     frontends: Vec<(FrontendId, SocketAddr, Vec<Socket>)>,
     stats: Vec<Socket>,
+    journal: Journal,
+    readiness: Readiness,
+    api: Option<ApiSocket>,
     workers: usize,
+}
+
+/// What cannot be had, and nothing is started without.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address.
+    Bind(BindError),
+    /// The file that events are written to.
+    EventFile(PathBuf, io::Error),
+    /// The socket of the runtime API.
+    Api(PathBuf, io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(error) => write!(f, "{error}"),
+            Self::EventFile(path, error) => {
+                write!(f, "events cannot be written to {}: {error}", path.display())
+            }
+            Self::Api(path, error) => {
+                let path = path.display();
+                write!(f, "the runtime API cannot listen on {path}: ")?;
+                match error.kind() {
+                    io::ErrorKind::AddrInUse => f.write_str("another process is listening there"),
+                    _ => write!(f, "{error}"),
+                }
+            }
+        }
+    }
 }
 
 /// An address that cannot be listened on.
@@ -74,22 +113,22 @@ impl fmt::Display for BindError {
 }
 
 impl Process {
-    /// Takes the addresses that `config` names, without listening on them yet.
+    /// Takes the addresses and opens the files that `config` names, without listening yet.
     ///
     /// # Errors
-    /// All addresses that cannot be had.
-    pub fn bind(config: Config) -> Result<Self, Vec<BindError>> {
+    /// All that cannot be had.
+    pub fn bind(config: Config) -> Result<Self, Vec<StartError>> {
         let workers = config.threads.or_else(|| available_parallelism().ok());
         let workers = workers.map_or(1, std::num::NonZero::get);
         let mut errors = Vec::new();
         let mut bind = |owner: String, address, count, options: &SocketOptions| {
             sockets::bind(address, count, options).unwrap_or_else(|error| {
-                errors.push(BindError {
+                errors.push(StartError::Bind(BindError {
                     owner,
                     purpose: "listen on",
                     address,
                     error,
-                });
+                }));
                 Vec::new()
             })
         };
@@ -106,16 +145,34 @@ impl Process {
         let stats = stats
             .flat_map(|&address| bind("the stats page".into(), address, 1, &no_options))
             .collect();
-        errors.extend(config.backends.iter().filter_map(try_socket));
+        errors.extend(
+            config
+                .backends
+                .iter()
+                .filter_map(try_socket)
+                .map(StartError::Bind),
+        );
+        let file = config.events.file.as_ref().and_then(|path| {
+            let failed = |error| errors.push(StartError::EventFile(path.clone(), error));
+            EventFile::open(path).map_err(failed).ok()
+        });
+        let api = config.api.as_ref().and_then(|api| {
+            let failed = |error| errors.push(StartError::Api(api.socket.clone(), error));
+            ApiSocket::bind(api).map_err(failed).ok()
+        });
         if !errors.is_empty() {
             return Err(errors);
         }
+        let journal = Journal::new(config.events.size, file);
         let topology = Arc::new(Topology::build(&config, workers, Instant::now()));
         Ok(Self {
             config,
             topology,
             frontends,
             stats,
+            journal,
+            readiness: Readiness::default(),
+            api,
             workers,
         })
     }
@@ -138,8 +195,10 @@ impl Process {
         let local = LocalSet::new();
         let cut = local.block_on(&runtime, async {
             let grace = self.config.grace;
+            let readiness = self.readiness.clone();
             let workers = self.start().await?;
             stop().await;
+            readiness.reach(Point::Stopping);
             Ok(drain(workers, grace, stop()).await)
         });
         drop(local);
@@ -150,7 +209,11 @@ impl Process {
 
     async fn start(self) -> io::Result<Workers> {
         let (sessions, queues) = Sessions::channel(self.workers);
-        let supervisor = Supervisor::new(Arc::clone(&self.topology), sessions);
+        let supervisor = Supervisor::new(
+            Arc::clone(&self.topology),
+            sessions.clone(),
+            self.journal.clone(),
+        );
         resolver::resolve_all(&self.topology, &supervisor).await;
         tokio::task::spawn_local(resolver::run(
             Arc::clone(&self.topology),
@@ -171,19 +234,31 @@ impl Process {
                 });
             }
         }
+        let running = Running {
+            topology: Arc::clone(&self.topology),
+            journal: self.journal.clone(),
+            readiness: self.readiness.clone(),
+        };
         for socket in self.stats {
             let listener = tokio::net::TcpListener::from_std(sockets::listen(socket, None)?)?;
             if let Some(settings) = &self.config.stats {
-                let site = admin::http::serve(
-                    listener,
-                    Arc::new(settings.clone()),
-                    Arc::clone(&self.topology),
-                );
+                let site =
+                    admin::http::serve(listener, Arc::new(settings.clone()), running.clone());
                 tokio::task::spawn_local(site);
             }
         }
+        if let (Some(socket), Some(config)) = (self.api, &self.config.api) {
+            let (listener, file) = socket.listen()?;
+            let api = Rc::new(Api {
+                running,
+                supervisor: Rc::clone(&supervisor),
+                sessions,
+            });
+            tokio::task::spawn_local(api::serve::serve(listener, file, api, config.level));
+        }
         supervisor.begin();
         let workers = Workers::start(&self.topology, binds, queues, self.config.log)?;
+        self.readiness.reach(Point::Ready);
         tracing::info!(
             target: "process",
             "Backstop is ready: {} frontends, {} backends, {} servers, {} worker threads.",

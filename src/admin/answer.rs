@@ -11,12 +11,14 @@ use hyper::{Method, Response, StatusCode, http};
 
 use super::auth::{Gate, Verdict, challenge};
 use super::body::Pieces;
+use super::health::Point;
+use super::metrics::Exposition;
 use super::refusals::Refusals;
+use super::rows::Selection;
 use super::style::STYLE;
-use super::view::View;
-use super::{Report, csv, page};
+use super::view::{Format, Resource, View};
+use super::{Report, Running, csv, json, metrics, page};
 use crate::config::StatsConfig;
-use crate::topology::Topology;
 
 /// An answer's body.
 pub type Body = Either<Full<Bytes>, Pieces>;
@@ -25,7 +27,7 @@ pub type Body = Either<Full<Bytes>, Pieces>;
 #[derive(Debug)]
 pub struct Site {
     settings: Arc<StatsConfig>,
-    topology: Arc<Topology>,
+    running: Running,
     gate: Gate,
     challenge: HeaderValue,
     /// Those of every answer.
@@ -35,15 +37,15 @@ pub struct Site {
 }
 
 impl Site {
-    /// The site of `topology`.
-    pub fn new(settings: Arc<StatsConfig>, topology: Arc<Topology>) -> Self {
+    /// The site of a running proxy.
+    pub fn new(settings: Arc<StatsConfig>, running: Running) -> Self {
         Self {
             gate: Gate::new(settings.auth.as_ref()),
             challenge: challenge(&settings.realm),
             headers: strict_headers(),
             refusals: Refusals::default(),
             settings,
-            topology,
+            running,
         }
     }
 
@@ -55,60 +57,80 @@ impl Site {
     }
 
     fn respond(&self, request: &http::request::Parts, peer: SocketAddr) -> Response<Body> {
-        match self.gate.judge(request.headers.get(header::AUTHORIZATION)) {
-            Verdict::Allowed => {}
-            Verdict::NothingOffered => return self.unauthorized(),
-            Verdict::Wrong => {
-                self.refusals
-                    .tell(format_args!("{peer}: wrong user name or password"));
-                return self.unauthorized();
-            }
+        let target = request.uri.path_and_query();
+        let target = target.map_or("/", |target| target.as_str());
+        let resource = Resource::of(target, &self.settings.uri);
+        if !resource.is_some_and(Resource::is_open)
+            && let Some(refusal) = self.refusal(request, peer)
+        {
+            return refusal;
         }
-        let target = request
-            .uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
-        let Some(view) = View::of(target, &self.settings.uri) else {
+        let Some(resource) = resource else {
             let place = format!("The stats page is at {}\n", self.settings.uri);
             return text(StatusCode::NOT_FOUND, place);
         };
         if !matches!(request.method, Method::GET | Method::HEAD) {
             let refusal = "Only GET and HEAD are answered here.\n";
             let response = text(StatusCode::METHOD_NOT_ALLOWED, refusal.into());
-            return with(
-                response,
-                header::ALLOW,
-                HeaderValue::from_static("GET, HEAD"),
-            );
+            let allowed = HeaderValue::from_static("GET, HEAD");
+            return with(response, header::ALLOW, allowed);
         }
-        self.view(view)
+        self.resource(resource, request.headers.get(header::ACCEPT))
+    }
+
+    /// The answer to who may not ask; `None` to who may.
+    fn refusal(&self, request: &http::request::Parts, peer: SocketAddr) -> Option<Response<Body>> {
+        match self.gate.judge(request.headers.get(header::AUTHORIZATION)) {
+            Verdict::Allowed => return None,
+            Verdict::NothingOffered => {}
+            Verdict::Wrong => {
+                self.refusals
+                    .tell(format_args!("{peer}: wrong user name or password"));
+            }
+        }
+        Some(self.unauthorized())
+    }
+
+    fn resource(&self, resource: Resource, accept: Option<&HeaderValue>) -> Response<Body> {
+        let running = &self.running;
+        match resource {
+            Resource::Page(view) => self.view(view),
+            Resource::Metrics => {
+                let form = Exposition::wanted(accept);
+                long(form.media_type(), metrics::pieces(running.clone(), form))
+            }
+            Resource::Events(after) => long(JSON, json::events(&running.journal, after)),
+            Resource::Health => text(StatusCode::OK, "alive\n".into()),
+            Resource::Readiness => {
+                let point = running.readiness.point();
+                let status = match point {
+                    Point::Ready => StatusCode::OK,
+                    Point::Starting | Point::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                text(status, format!("{}\n", point.word()))
+            }
+        }
     }
 
     fn view(&self, view: View) -> Response<Body> {
+        let (topology, now) = (Arc::clone(&self.running.topology), Instant::now());
+        let selection = Selection {
+            view,
+            ..Selection::all(Arc::clone(&topology), now)
+        };
+        match view.format {
+            // As in HAProxy: browsers show plain text instead of saving it.
+            Format::Csv => return long("text/plain; charset=utf-8", csv::pieces(selection)),
+            Format::Json => return long(JSON, json::pieces(selection)),
+            Format::Html => {}
+        }
         let report = Report {
-            topology: self.topology.clone(),
+            topology,
             settings: self.settings.clone(),
             view,
-            now: Instant::now(),
+            now,
         };
-        // `text/plain` as in HAProxy: browsers show it instead of saving it.
-        let (kind, pieces) = if view.csv {
-            (
-                "text/plain; charset=utf-8",
-                Pieces::new(csv::pieces(report)),
-            )
-        } else {
-            (
-                "text/html; charset=utf-8",
-                Pieces::new(page::pieces(report)),
-            )
-        };
-        let response = Response::new(Either::Right(pieces));
-        with(
-            response,
-            header::CONTENT_TYPE,
-            HeaderValue::from_static(kind),
-        )
+        long("text/html; charset=utf-8", page::pieces(report))
     }
 
     fn unauthorized(&self) -> Response<Body> {
@@ -116,6 +138,18 @@ impl Site {
         let response = text(StatusCode::UNAUTHORIZED, refusal.into());
         with(response, header::WWW_AUTHENTICATE, self.challenge.clone())
     }
+}
+
+const JSON: &str = "application/json";
+
+/// An answer that is written while it is sent.
+fn long(
+    kind: &'static str,
+    pieces: impl Iterator<Item = String> + Send + 'static,
+) -> Response<Body> {
+    let response = Response::new(Either::Right(Pieces::new(pieces)));
+    let kind = HeaderValue::from_static(kind);
+    with(response, header::CONTENT_TYPE, kind)
 }
 
 fn text(status: StatusCode, text: String) -> Response<Body> {

@@ -3,36 +3,13 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
 use super::fields::{FIELDS, Value};
-use super::row::{Row, is_hidden_by_up};
+use super::row::Row;
+use super::rows::Selection;
 
-/// The whole document, a line at a time: each frontend, then each backend's servers and its
-/// total.
-pub fn pieces(report: Report) -> impl Iterator<Item = String> + Send + 'static {
-    let (frontends, backends) = (report.clone(), report);
-    std::iter::once(header())
-        .chain(
-            (0..frontends.topology.frontends.len())
-                .map(move |index| line(&Row::frontend(&frontends.topology.frontends[index]))),
-        )
-        .chain(
-            (0..backends.topology.backends.len())
-                .flat_map(move |index| backend_lines(backends.clone(), index)),
-        )
-}
-
-fn backend_lines(report: Report, index: usize) -> impl Iterator<Item = String> + Send + 'static {
-    let servers = report.topology.backends[index].servers.len();
-    (0..=servers).filter_map(move |position| {
-        let (topology, now) = (&*report.topology, report.now);
-        let backend = &topology.backends[index];
-        match backend.servers.get(position) {
-            None => Some(line(&Row::backend(topology, backend, now))),
-            Some(server) if report.view.only_up && is_hidden_by_up(server) => None,
-            Some(server) => Some(line(&Row::server(topology, backend, server, now))),
-        }
-    })
+/// The whole document, a line at a time.
+pub fn pieces(selection: Selection) -> impl Iterator<Item = String> + Send + 'static {
+    std::iter::once(header()).chain(selection.rows(line))
 }
 
 fn header() -> String {
@@ -73,26 +50,19 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use super::super::view::View;
     use super::*;
     use crate::config::{Config, ServerAddress, ServerConfig};
     use crate::topology::Topology;
     use crate::topology::sample::{
-        backend, empty_config, pass_check, server, settings, single_farm, take_down, with_backend,
+        backend, empty_config, pass_check, server, single_farm, take_down, with_backend,
     };
     use crate::topology::status::ServerStatus;
 
     fn csv(topology: &Arc<Topology>, only_up: bool) -> Vec<String> {
-        let report = Report {
-            topology: topology.clone(),
-            settings: settings().into(),
-            view: View {
-                only_up,
-                ..View::default()
-            },
-            now: topology.started + Duration::from_secs(4_320),
-        };
-        pieces(report).collect()
+        let now = topology.started + Duration::from_secs(4_320);
+        let mut selection = Selection::all(Arc::clone(topology), now);
+        selection.view.only_up = only_up;
+        pieces(selection).collect()
     }
 
     /// The non-empty fields of a line, as `name=value`.

@@ -14,9 +14,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error};
 
+use super::Running;
 use super::answer::Site;
 use crate::config::StatsConfig;
-use crate::topology::Topology;
 
 /// What clients may take up.
 #[derive(Debug, Clone, Copy)]
@@ -41,14 +41,14 @@ const LONGEST_HEAD: usize = 16 * 1024;
 /// The pause after a failed accept: what it lacked, descriptors mostly, is not back at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves the stats page of `topology` on `listener`. Never ends; when it is dropped, every
+/// Serves the stats page of a running proxy on `listener`. Never ends; when it is dropped, every
 /// connection is closed. It must run inside a tokio runtime with timers and I/O.
 pub async fn serve(
     listener: TcpListener,
     settings: Arc<StatsConfig>,
-    topology: Arc<Topology>,
+    running: Running,
 ) -> Infallible {
-    serve_within(LIMITS, listener, Site::new(settings, topology)).await
+    serve_within(LIMITS, listener, Site::new(settings, running)).await
 }
 
 async fn serve_within(limits: Limits, listener: TcpListener, site: Site) -> Infallible {

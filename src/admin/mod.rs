@@ -7,8 +7,10 @@
 //! - [`answer`]: who may ask for what, and the headers of each answer.
 //! - [`auth`]: the user name and the password.
 //! - [`view`]: what the request's path asks for.
-//! - [`row`]: the facts of one frontend, server or backend, the same for every format.
-//! - [`fields`] and [`csv`]: `HAProxy`'s statistics fields, and their CSV form.
+//! - [`row`]: the facts of one frontend, server or backend, the same for every format;
+//!   [`rows`]: all of them in order.
+//! - [`fields`], [`csv`] and [`json`]: `HAProxy`'s statistics fields, and their two forms.
+//! - [`metrics`]: what Prometheus reads. [`health`]: what orchestrators ask.
 //! - [`page`], [`table`], [`columns`], [`style`], [`figures`]: the HTML page.
 //! - [`body`]: long answers a piece at a time, so that other tasks of the thread get their turn.
 
@@ -19,22 +21,72 @@ pub mod columns;
 pub mod csv;
 pub mod fields;
 pub mod figures;
+pub mod health;
 pub mod http;
+pub mod json;
+pub mod metrics;
 pub mod page;
 pub mod refusals;
 pub mod row;
+pub mod rows;
 pub mod style;
 pub mod table;
 pub mod view;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use self::health::Readiness;
 use self::view::View;
 use crate::config::StatsConfig;
+use crate::config::operation::EventsConfig;
+use crate::counters::Counters;
+use crate::events::Journal;
 use crate::topology::Topology;
 
-/// What one answer is made from.
+/// The running proxy as those see it who only look.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// What runs.
+    pub topology: Arc<Topology>,
+    /// What happened.
+    pub journal: Journal,
+    /// How far it has come.
+    pub readiness: Readiness,
+}
+
+impl Running {
+    /// A proxy of which nothing is known but its topology.
+    pub fn of(topology: Arc<Topology>) -> Self {
+        Self {
+            topology,
+            journal: Journal::new(EventsConfig::default().size, None),
+            readiness: Readiness::default(),
+        }
+    }
+
+    /// How many worker threads there are.
+    pub fn workers(&self) -> usize {
+        let first = self.topology.frontends.first();
+        first.map_or(0, |frontend| frontend.counters.workers())
+    }
+
+    /// A number summed over all frontends.
+    pub fn sum(&self, of: impl Fn(&Counters) -> u64) -> u64 {
+        let frontends = self.topology.frontends.iter();
+        frontends.map(|frontend| of(&frontend.counters)).sum()
+    }
+
+    /// When the process began, in seconds of Unix time.
+    pub fn began(&self) -> u64 {
+        let began = SystemTime::now() - self.topology.started.elapsed();
+        began
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())
+    }
+}
+
+/// What one page is made from.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// What is reported on.

@@ -6,10 +6,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
 use super::figures::{age, grouped};
-use super::row::{Row, is_hidden_by_up};
+use super::row::Row;
 use super::style::{COLOURS, STYLE};
 use super::table;
-use super::view::View;
+use super::view::{Format, View};
 use crate::config::StatsConfig;
 use crate::explain::{Route, Routes};
 use crate::topology::{Frontend, Topology};
@@ -43,7 +43,7 @@ fn backend_pieces(report: Report, index: usize) -> impl Iterator<Item = String> 
         let backend = &topology.backends[index];
         let row = match backend.servers.get(position) {
             None => Row::backend(topology, backend, now),
-            Some(server) if report.view.only_up && is_hidden_by_up(server) => return None,
+            Some(server) if report.view.hides(server) => return None,
             Some(server) => Row::server(topology, backend, server, now),
         };
         Some(table::farm_row(&row).0)
@@ -99,7 +99,7 @@ fn refresh(settings: &StatsConfig, view: View) -> Markup {
 fn views(settings: &StatsConfig, view: View) -> Markup {
     let path = |view: View| view.path(&settings.uri);
     let csv = View {
-        csv: true,
+        format: Format::Csv,
         ..View::default()
     };
     let up = View {

@@ -130,14 +130,19 @@ pub struct Tally {
 impl<'a> Row<'a> {
     /// The row of a frontend.
     pub fn frontend(frontend: &'a Frontend) -> Self {
+        let (status, standing) = if frontend.is_enabled() {
+            ("OPEN", Standing::Up)
+        } else {
+            ("PAUSED", Standing::Maintenance)
+        };
         Self {
             kind: Kind::Frontend,
             proxy: &frontend.config.name,
             name: "FRONTEND",
             proxy_number: FIRST_PROXY + frontend.id.0,
             server_number: 0,
-            status: "OPEN".into(),
-            standing: Standing::Up,
+            status: status.into(),
+            standing,
             tally: Tally::of(&frontend.counters),
             last_session: None,
             farm: None,
@@ -289,7 +294,7 @@ pub fn is_hidden_by_up(server: &Server) -> bool {
 }
 
 /// Backends are numbered after all frontends.
-fn backend_number(topology: &Topology, backend: &Backend) -> u32 {
+pub fn backend_number(topology: &Topology, backend: &Backend) -> u32 {
     FIRST_PROXY + topology.frontends.len() as u32 + backend.id.0
 }
 

@@ -13,6 +13,7 @@ use super::finding::Finding;
 use super::probe;
 use super::target::{Limits, Target};
 use crate::config::{AgentConfig, CheckConfig, ServerTimeouts};
+use crate::events::Reason;
 use crate::supervisor::Supervisor;
 use crate::topology::Server;
 use crate::topology::status::{Admin, CheckReport, CheckStatus};
@@ -63,7 +64,8 @@ fn obey(server: &Arc<Server>, answer: &AgentAnswer, supervisor: &Rc<Supervisor>)
     if let Some(weight) = answer.weight {
         let weight = weight.of(server.config.weight);
         if weight != server.weight() {
-            supervisor.set_weight(server, Some(weight));
+            let why = String::new();
+            supervisor.set_weight(server, Some(weight), Reason::Agent { why });
         }
     }
 }

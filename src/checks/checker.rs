@@ -75,7 +75,7 @@ pub async fn run(
     }
     let mut hurried = false;
     loop {
-        while server.in_maintenance() {
+        while server.is_unattended() {
             server.check_asked_for().await;
         }
         let began = Instant::now();

@@ -103,7 +103,9 @@ pub(super) async fn address(
     host: Option<&str>,
     port: Option<u16>,
 ) -> Result<SocketAddr, Finding> {
-    let port = port.unwrap_or(server.config.address.port);
+    let port = port
+        .or_else(|| server.address().map(|address| address.port()))
+        .unwrap_or(server.config.address.port);
     let found = match host {
         Some(host) => crate::resolver::look_up(host).await,
         None => server.address().map(|address| address.ip()),

@@ -5,7 +5,9 @@
 //! probed server failed.
 
 pub mod check;
+mod ctl;
 mod demo;
+mod events;
 pub mod explain;
 mod health;
 pub mod probe;
@@ -63,6 +65,10 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
     },
+    /// Give a command to a running Backstop
+    Ctl(ctl::CtlArguments),
+    /// Show what has happened in a running Backstop
+    Events(events::EventsArguments),
     /// Show failover with built-in servers and a client, with nothing to install
     Demo(demo::DemoArguments),
     /// Say where new sessions go and why, with some servers down
@@ -98,6 +104,8 @@ pub fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Check { file, probe }) => check(&file, probe),
         Some(Command::Health { file }) => health::run(&file),
+        Some(Command::Ctl(arguments)) => ctl::ctl(&arguments),
+        Some(Command::Events(arguments)) => events::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(arguments),
         Some(Command::Explain { file, question }) => explain(&file, &question),
         None => {

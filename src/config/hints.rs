@@ -31,6 +31,8 @@ pub(super) enum Kind {
     ShutdownSessions,
     Silence,
     Stats,
+    Events,
+    Api,
 }
 
 impl Kind {
@@ -61,6 +63,8 @@ impl Kind {
             Self::ShutdownSessions => "`on_marked_down`",
             Self::Silence => "`silence`",
             Self::Stats => "`[stats]`",
+            Self::Events => "`[events]`",
+            Self::Api => "`[api]`",
         }
     }
 
@@ -91,6 +95,8 @@ impl Kind {
             Self::ShutdownSessions => "in `on_marked_down`",
             Self::Silence => "in `silence`",
             Self::Stats => "in `[stats]`",
+            Self::Events => "in `[events]`",
+            Self::Api => "in `[api]`",
         }
     }
 
@@ -124,6 +130,7 @@ impl Kind {
         let value = match (self, key) {
             (Self::Stats, "bind") => "\"127.0.0.1:8711\"",
             (_, "bind") => "\"0.0.0.0:81\"",
+            (_, "socket") => "\"/run/backstop.sock\"",
             (_, "name") => "\"web1\"",
             (_, "address") => "\"10.0.0.1:80\"",
             (_, "backend") => "\"NAME\"",

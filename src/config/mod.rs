@@ -9,6 +9,7 @@
 pub mod check;
 mod fields;
 mod hints;
+pub mod operation;
 pub mod policy;
 mod raw;
 pub mod report;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 pub use self::check::{AgentConfig, CheckConfig, CheckKind};
 pub(crate) use self::hints::closest;
+use self::operation::{ApiConfig, EventsConfig};
 use self::policy::{FailoverPolicy, ServerPolicy};
 use self::report::{Problem, Report, Span};
 
@@ -123,6 +125,10 @@ pub struct Config {
     pub backends: Vec<BackendConfig>,
     /// The stats page, if it is to be served.
     pub stats: Option<StatsConfig>,
+    /// How many events are kept, and where.
+    pub events: EventsConfig,
+    /// The runtime API, if it is to be served.
+    pub api: Option<ApiConfig>,
 }
 
 /// `[log]`.

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fields::{At, Field, Fields, Item, Reader, Text, entries, one_or_list};
 use super::hints::Kind;
+use super::operation::{ApiConfig, EventsConfig};
 use super::report::{Problem, Span};
 use super::value;
 use super::{Balance, ClientTimeouts, Credentials, LogConfig, ServerTimeouts, SpliceMode};
@@ -19,6 +20,7 @@ use crate::sys::options::ListenOptions;
 mod agent;
 mod check;
 mod log;
+mod operation;
 mod policy;
 mod servers;
 mod socket;
@@ -38,6 +40,8 @@ pub(super) struct RawConfig {
     pub(super) frontends: Field<Vec<RawFrontend>>,
     pub(super) backends: Vec<RawBackend>,
     pub(super) stats: Option<RawStats>,
+    pub(super) events: Option<EventsConfig>,
+    pub(super) api: Option<ApiConfig>,
 }
 
 /// `[defaults]`.
@@ -129,6 +133,10 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
             .given()
             .unwrap_or_default(),
         stats: fields.read("stats", |item| stats(r, item)).given(),
+        events: fields
+            .read("events", |item| operation::events(r, item))
+            .given(),
+        api: fields.read("api", |item| operation::api(r, item)).given(),
     };
     fields.finish(r);
     config

@@ -44,6 +44,8 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
         frontends: frontends?,
         backends: backends?,
         stats: raw.stats.as_ref().map(stats),
+        events: raw.events.clone().unwrap_or_default(),
+        api: raw.api.clone(),
     })
 }
 

@@ -8,6 +8,7 @@ mod duration;
 mod expand;
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 pub use self::address::{bind_address, host, overlap, server_address};
 pub use self::duration::{duration, shown, with_unit};
@@ -82,6 +83,27 @@ pub fn credentials(text: &str) -> Result<Credentials, Fault> {
     })
 }
 
+/// The path of a Unix socket, short enough for its address with the suffix that it has while it
+/// is made (unix(7)).
+pub fn socket_path(text: &str) -> Result<PathBuf, Fault> {
+    const LONGEST: usize = 96;
+    if text.len() > LONGEST {
+        let fault = Fault::new(format!("the path of a socket has at most {LONGEST} bytes"));
+        return Err(fault.help("choose a directory with a shorter name, such as /run"));
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// A file's permissions as three or four octal digits.
+pub fn file_mode(text: &str) -> Result<u32, Fault> {
+    let mode = u32::from_str_radix(text, 8).ok();
+    let digits = matches!(text.len(), 3 | 4) && !text.starts_with('+');
+    mode.filter(|mode| digits && *mode <= 0o777).ok_or_else(|| {
+        Fault::new(format!("{text:?} are no permissions of a file"))
+            .help("write three octal digits, such as \"660\"")
+    })
+}
+
 /// The path of the stats page.
 pub fn uri(text: &str) -> Result<String, Fault> {
     if !text.starts_with('/') {
@@ -139,6 +161,15 @@ mod tests {
         for wrong in ["sesame", ":sesame", "sesame:", "u:sesame\n"] {
             let fault = credentials(wrong).unwrap_err();
             assert!(!format!("{fault:?}").contains("sesame"), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_octal() {
+        assert_eq!(file_mode("660").unwrap(), 0o660);
+        assert_eq!(file_mode("0600").unwrap(), 0o600);
+        for wrong in ["0o660", "66", "+66", "888", "1777", "rw-", ""] {
+            assert!(file_mode(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,12 +1,24 @@
-//! State changes worth telling, and their words.
+//! State changes worth telling: what happened, what follows from it, and who keeps it.
 //!
-//! The texts are `HAProxy`'s (`src/server.c`, `src/backend.c`), which log watchers match on.
+//! - [`words`]: the texts, which are `HAProxy`'s.
+//! - [`record`]: an event with its number and its time, and its JSON form.
+//! - [`journal`]: the last events, for whoever asks; the one place where they are recorded.
+//! - [`file`](mod@file): the file that records are appended to, if there is one.
 
-use std::fmt;
+pub mod file;
+pub mod journal;
+pub mod record;
+pub mod words;
+
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::topology::Backend;
-use crate::topology::status::{CheckReport, HoldReason};
+use crate::topology::status::{Admin, CheckReport, HoldReason, State};
 use crate::topology::usable::{Mode, UsableSet};
+
+pub use self::journal::Journal;
+pub use self::record::Record;
 
 /// A state change worth telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +38,74 @@ pub enum Event {
         /// Why it was on probation.
         held: HoldReason,
     },
+    /// A server's share of sessions was changed.
+    WeightChanged {
+        /// `backend/server`.
+        server: String,
+        /// Its weight before, 0 to 256.
+        from: u16,
+        /// Its weight now.
+        to: u16,
+        /// Who changed it.
+        reason: Reason,
+    },
+    /// A server is somewhere else.
+    AddressChanged {
+        /// `backend/server`.
+        server: String,
+        /// Where sessions went before.
+        from: SocketAddr,
+        /// Where they go now.
+        to: SocketAddr,
+        /// Who changed it.
+        reason: Reason,
+    },
+    /// A server's checks were stopped or started.
+    ChecksSwitched {
+        /// `backend/server`.
+        server: String,
+        /// Whether it is checked now.
+        on: bool,
+        /// Who switched them.
+        reason: Reason,
+    },
+    /// Somebody wants something else of a server, and its state stays what it is all the same.
+    AdminChanged {
+        /// `backend/server`.
+        server: String,
+        /// What was wanted before.
+        from: Admin,
+        /// What is wanted now.
+        to: Admin,
+        /// Who wants it.
+        reason: Reason,
+    },
+    /// A frontend accepts sessions or does not.
+    FrontendSwitched {
+        /// Its name.
+        frontend: String,
+        /// Whether it accepts now.
+        on: bool,
+        /// Who switched it.
+        reason: Reason,
+    },
+    /// Open sessions were ended because of a server's state, or because somebody wanted it.
+    SessionsEnded {
+        /// `backend/server`, or the backend's name if they were on several of its servers.
+        on: String,
+        /// How many; at least one.
+        count: usize,
+        /// Why.
+        why: Ended,
+    },
     /// New sessions of a frontend go elsewhere.
     RouteChanged {
         /// The frontend's name.
         frontend: String,
+        /// Where they went before, such as `bk-app (primaries)`.
+        from: String,
+        /// Where they go now, in the same form.
+        to: String,
         /// Where they go now, and why.
         route: String,
     },
@@ -38,6 +114,24 @@ pub enum Event {
         /// Its name.
         backend: String,
     },
+    /// A backend has a usable server again.
+    BackendUp {
+        /// Its name.
+        backend: String,
+        /// How long it had none.
+        without: Duration,
+    },
+}
+
+/// How much an event matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Things are as they should be, or are getting there.
+    Notice,
+    /// Something is lost, and something else stands in for it.
+    Warning,
+    /// Sessions fail.
+    Emergency,
 }
 
 /// What is told of a server's change.
@@ -47,6 +141,10 @@ pub struct ServerChange {
     pub server: String,
     /// Whether it is a backup.
     pub backup: bool,
+    /// What it was.
+    pub from: State,
+    /// What it is.
+    pub to: State,
     /// Why it changed.
     pub reason: Reason,
     /// Usable primaries of its backend after the change.
@@ -94,13 +192,30 @@ pub enum Reason {
     },
 }
 
+/// Why open sessions were ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// Their server went down.
+    MarkedDown,
+    /// They were on a backup and a primary came up.
+    PrimaryUp,
+    /// Somebody wished it.
+    Operator {
+        /// Who wished it.
+        who: String,
+    },
+}
+
 impl ServerChange {
-    /// What is told when the server at `position` of `backend` has changed to what it is now.
-    pub fn new(backend: &Backend, position: u32, reason: Reason) -> Self {
+    /// What is told when the server at `position` of `backend` was `from` and has changed to
+    /// what it is now.
+    pub fn new(backend: &Backend, position: u32, from: State, reason: Reason) -> Self {
         let (server, usable): (_, &UsableSet) = (backend.server(position), &backend.usable());
         Self {
             server: server.path.clone(),
             backup: server.config.backup,
+            from,
+            to: server.status().state,
             reason,
             primaries: usable.usable_primaries(),
             backups: usable.usable_backups(),
@@ -110,186 +225,111 @@ impl ServerChange {
         }
     }
 
-    fn subject(&self) -> String {
-        let backup = if self.backup { "Backup " } else { "" };
-        format!("{backup}Server {}", self.server)
-    }
-
-    fn farm(&self) -> String {
-        let (primaries, backups) = (self.primaries, self.backups);
-        format!("{primaries} active and {backups} backup servers")
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Check(report) => {
-                write!(f, "{}", report.status.description())?;
-                if let Some(code) = report.code {
-                    write!(f, ", code: {code}")?;
-                }
-                if !report.info.is_empty() {
-                    write!(f, ", info: \"{}\"", report.info)?;
-                }
-                write!(f, ", check duration: {}ms", report.duration.as_millis())
-            }
-            Self::Operator { who } => write!(f, "set by {who}"),
-            Self::Agent { why } if why.is_empty() => f.write_str("told by its agent"),
-            Self::Agent { why } => write!(f, "told by its agent, info: \"{why}\""),
-            Self::Tracked { server } => write!(f, "via {server}"),
-            Self::Errors => f.write_str("too many sessions could not connect"),
-            Self::Silence => f.write_str("it accepts sessions but does not answer them"),
-            Self::Name {
-                host,
-                resolves: true,
-            } => write!(f, "the name \"{host}\" resolves"),
-            Self::Name {
-                host,
-                resolves: false,
-            } => {
-                write!(f, "the name \"{host}\" does not resolve")
-            }
+    /// The event of this change.
+    pub fn event(self) -> Event {
+        match self.to {
+            State::Down => Event::ServerDown(self),
+            State::Maintenance => Event::ServerMaintenance(self),
+            State::Drain => Event::ServerDrain(self),
+            State::Up | State::Unchecked => Event::ServerUp(self),
         }
     }
 }
 
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ServerDown(change) => write!(
-                f,
-                "{} is DOWN, reason: {}. {} left.{} {} sessions active, 0 requeued, \
-                 0 remaining in queue.",
-                change.subject(),
-                change.reason,
-                change.farm(),
-                if change.on_backup {
-                    " Running on backup."
-                } else {
-                    ""
-                },
-                change.sessions,
-            ),
-            Self::ServerUp(change) => {
-                write!(
-                    f,
-                    "{} is UP, reason: {}. {} online.{} 0 sessions requeued, 0 total in queue.",
-                    change.subject(),
-                    change.reason,
-                    change.farm(),
-                    if change.on_backup {
-                        " Running on backup."
-                    } else {
-                        ""
-                    },
-                )?;
-                change
-                    .held
-                    .map_or(Ok(()), |held| write!(f, " It is kept back because {held}."))
-            }
-            Self::ServerDrain(change) => write!(
-                f,
-                "{} enters drain state, reason: {}. {} left.",
-                change.subject(),
-                change.reason,
-                change.farm(),
-            ),
-            Self::ServerMaintenance(change) => write!(
-                f,
-                "{} is going DOWN for maintenance, reason: {}. {} left.{} {} sessions active, \
-                 0 requeued, 0 remaining in queue.",
-                change.subject(),
-                change.reason,
-                change.farm(),
-                if change.on_backup {
-                    " Running on backup."
-                } else {
-                    ""
-                },
-                change.sessions,
-            ),
-            Self::ServerReleased { server, held } => {
-                write!(
-                    f,
-                    "Server {server} is used again; it was kept back because {held}."
-                )
-            }
-            Self::RouteChanged { frontend, route } => {
-                write!(f, "Frontend {frontend}: new sessions now go to {route}.")
-            }
-            Self::BackendDown { backend } => {
-                write!(f, "backend {backend} has no server available!")
-            }
-        }
-    }
-}
+/// Every [`Event::kind`], in the order of the enum.
+pub const KINDS: [&str; 14] = [
+    "server_down",
+    "server_up",
+    "server_drain",
+    "server_maintenance",
+    "server_released",
+    "weight_changed",
+    "address_changed",
+    "checks_switched",
+    "admin_changed",
+    "frontend_switched",
+    "sessions_ended",
+    "route_changed",
+    "backend_down",
+    "backend_up",
+];
 
 impl Event {
-    /// Writes the event to the log.
-    pub fn log(&self) {
+    /// The position of its kind in [`KINDS`].
+    pub fn kind_number(&self) -> usize {
         match self {
+            Self::ServerDown(_) => 0,
+            Self::ServerUp(_) => 1,
+            Self::ServerDrain(_) => 2,
+            Self::ServerMaintenance(_) => 3,
+            Self::ServerReleased { .. } => 4,
+            Self::WeightChanged { .. } => 5,
+            Self::AddressChanged { .. } => 6,
+            Self::ChecksSwitched { .. } => 7,
+            Self::AdminChanged { .. } => 8,
+            Self::FrontendSwitched { .. } => 9,
+            Self::SessionsEnded { .. } => 10,
+            Self::RouteChanged { .. } => 11,
+            Self::BackendDown { .. } => 12,
+            Self::BackendUp { .. } => 13,
+        }
+    }
+
+    /// One word for what happened, which tools can match on.
+    pub fn kind(&self) -> &'static str {
+        KINDS[self.kind_number()]
+    }
+
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::BackendDown { .. } => Severity::Emergency,
             Self::ServerDown(_)
             | Self::ServerDrain(_)
             | Self::ServerMaintenance(_)
-            | Self::RouteChanged { .. } => {
-                tracing::warn!(target: "event", "{self}");
+            | Self::RouteChanged { .. }
+            | Self::SessionsEnded { .. }
+            | Self::FrontendSwitched { on: false, .. }
+            | Self::ChecksSwitched { on: false, .. } => Severity::Warning,
+            Self::ServerUp(_)
+            | Self::ServerReleased { .. }
+            | Self::WeightChanged { .. }
+            | Self::AddressChanged { .. }
+            | Self::ChecksSwitched { on: true, .. }
+            | Self::AdminChanged { .. }
+            | Self::FrontendSwitched { on: true, .. }
+            | Self::BackendUp { .. } => Severity::Notice,
+        }
+    }
+
+    /// The frontend, the backend or the `backend/server` that it is about.
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::ServerDown(change)
+            | Self::ServerUp(change)
+            | Self::ServerDrain(change)
+            | Self::ServerMaintenance(change) => &change.server,
+            Self::ServerReleased { server, .. }
+            | Self::WeightChanged { server, .. }
+            | Self::AddressChanged { server, .. }
+            | Self::ChecksSwitched { server, .. }
+            | Self::AdminChanged { server, .. } => server,
+            Self::SessionsEnded { on, .. } => on,
+            Self::RouteChanged { frontend, .. } | Self::FrontendSwitched { frontend, .. } => {
+                frontend
             }
-            Self::ServerUp(_) | Self::ServerReleased { .. } => {
-                tracing::info!(target: "event", "{self}");
-            }
-            Self::BackendDown { .. } => tracing::error!(target: "event", "{self}"),
+            Self::BackendDown { backend } | Self::BackendUp { backend, .. } => backend,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::topology::status::CheckStatus;
-
-    fn change(backup: bool, status: CheckStatus, info: &str) -> ServerChange {
-        ServerChange {
-            server: "b/s".into(),
-            backup,
-            reason: Reason::Check(CheckReport {
-                status,
-                code: None,
-                info: info.into(),
-                duration: Duration::ZERO,
-            }),
-            primaries: 0,
-            backups: 2,
-            on_backup: true,
-            sessions: 3,
-            held: None,
+impl Severity {
+    /// `notice`, `warning` or `emergency`, as in syslog.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Emergency => "emergency",
         }
-    }
-
-    #[test]
-    fn texts_are_those_that_log_watchers_know() {
-        let down = change(false, CheckStatus::L4Connection, "Connection refused");
-        assert_eq!(
-            Event::ServerDown(down).to_string(),
-            "Server b/s is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", \
-             check duration: 0ms. 0 active and 2 backup servers left. Running on backup. \
-             3 sessions active, 0 requeued, 0 remaining in queue."
-        );
-        let up = change(true, CheckStatus::L4Ok, "");
-        assert_eq!(
-            Event::ServerUp(up).to_string(),
-            "Backup Server b/s is UP, reason: Layer4 check passed, check duration: 0ms. \
-             0 active and 2 backup servers online. Running on backup. 0 sessions requeued, \
-             0 total in queue."
-        );
-        assert_eq!(
-            Event::BackendDown {
-                backend: "b".into()
-            }
-            .to_string(),
-            "backend b has no server available!"
-        );
     }
 }

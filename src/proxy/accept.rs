@@ -1,5 +1,7 @@
 //! The accept loop.
 
+use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -22,23 +24,56 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// connections through, and each of them would be told as its end and its next beginning.
 const OVER_AFTER: Duration = Duration::from_secs(1);
 
-/// Accepts sessions until the process drains. What the kernel has accepted by then is served.
-pub(super) async fn run(worker: Rc<Worker>, bind: Bind, mut stages: watch::Receiver<Stage>) {
+/// Accepts sessions, while the frontend is enabled, until the process drains.
+pub(super) async fn run(worker: Rc<Worker>, bind: Bind, stages: watch::Receiver<Stage>) {
     let address = bind.address;
-    let listener = match TcpListener::from_std(bind.listener) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!("Cannot accept on {address}: {error}."),
-    };
+    if let Err(error) = take_turns(&worker, bind, stages).await {
+        tracing::error!("Cannot accept on {address}: {error}.");
+    }
+}
+
+async fn take_turns(
+    worker: &Rc<Worker>,
+    bind: Bind,
+    mut stages: watch::Receiver<Stage>,
+) -> io::Result<()> {
+    let (address, mut listening) = (bind.address, bind.listener);
     let frontend = worker.topology.frontend(bind.frontend);
+    let mut enabled = frontend.watch();
     let mut draining = pin!(stages.wait_for(|stage| *stage >= Stage::Draining));
+    loop {
+        let listener = TcpListener::from_std(listening)?;
+        let drains = tokio::select! {
+            biased;
+            never = accept(worker, frontend, &listener, address) => match never {},
+            _ = &mut draining => true,
+            _ = enabled.wait_for(|enabled| !enabled) => false,
+        };
+        // The event loop must not see the socket while it is closed for connections: it would
+        // take it for one that has ended.
+        listening = listener.into_std()?;
+        accept_rest(worker, frontend, &listening, address);
+        if drains {
+            return Ok(());
+        }
+        sockets::pause(&listening)?;
+        tokio::select! {
+            _ = &mut draining => return Ok(()),
+            _ = enabled.wait_for(|enabled| *enabled) => {}
+        }
+        sockets::resume(&listening)?;
+    }
+}
+
+async fn accept(
+    worker: &Rc<Worker>,
+    frontend: &Arc<Frontend>,
+    listener: &TcpListener,
+    address: SocketAddr,
+) -> Infallible {
     let mut starved: Option<Instant> = None;
     loop {
-        let accepted = tokio::select! {
-            biased;
-            accepted = listener.accept() => accepted,
-            _ = &mut draining => break,
-        };
-        match accepted {
+        match listener.accept().await {
             Ok((client, from)) => {
                 if starved
                     .take_if(|last| last.elapsed() > OVER_AFTER)
@@ -46,7 +81,7 @@ pub(super) async fn run(worker: Rc<Worker>, bind: Bind, mut stages: watch::Recei
                 {
                     tracing::info!("Accepting on {address} again.");
                 }
-                serve(&worker, frontend, client, from, address);
+                serve(worker, frontend, client, from, address);
             }
             Err(error) if sockets::is_shortage(&error) => {
                 if starved.replace(Instant::now()).is_none() {
@@ -62,14 +97,20 @@ pub(super) async fn run(worker: Rc<Worker>, bind: Bind, mut stages: watch::Recei
             Err(error) => tracing::debug!("A connection to {address} was lost: {error}."),
         }
     }
-    let Ok(listener) = listener.into_std() else {
-        return;
-    };
+}
+
+/// Serves what the kernel has accepted before it is told to refuse.
+fn accept_rest(
+    worker: &Rc<Worker>,
+    frontend: &Arc<Frontend>,
+    listener: &std::net::TcpListener,
+    address: SocketAddr,
+) {
     while let Ok((client, from)) = listener.accept() {
         if client.set_nonblocking(true).is_ok()
             && let Ok(client) = TcpStream::from_std(client)
         {
-            serve(&worker, frontend, client, from, address);
+            serve(worker, frontend, client, from, address);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::registry::Key;
+use super::registry::{Forwarded, Key};
 use super::worker::Worker;
 use crate::config::policy::Silence;
 use crate::config::{LogFormat, SessionLog};
@@ -35,27 +35,27 @@ pub(super) struct Account {
     /// Attempts after the first one.
     retries: u32,
     redispatched: bool,
-    bytes_in: u64,
-    bytes_out: u64,
+    forwarded: Rc<Forwarded>,
     outcome: Option<Outcome>,
 }
 
 impl Account {
     /// Counts a session of `frontend` as taken on.
     pub(super) fn open(worker: &Rc<Worker>, frontend: Arc<Frontend>, client: SocketAddr) -> Self {
+        let accepted = Instant::now();
+        let (key, forwarded) = worker.sessions.enter(client, &frontend, accepted);
         let account = Self {
             worker: Rc::clone(worker),
-            key: worker.sessions.enter(),
+            key,
             client,
             frontend,
             backend: None,
             server: None,
-            accepted: Instant::now(),
+            accepted,
             connect_time: None,
             retries: 0,
             redispatched: false,
-            bytes_in: 0,
-            bytes_out: 0,
+            forwarded,
             outcome: None,
         };
         account.frontend.counters.enter(worker.id, account.now());
@@ -85,6 +85,7 @@ impl Account {
         }
         backend.counters.enter(self.worker.id, self.now());
         self.shard(&backend.counters).balanced.add(1);
+        self.worker.sessions.set_backend(self.key, &backend);
         self.backend = Some(backend);
     }
 
@@ -145,7 +146,8 @@ impl Account {
 
     /// Counts bytes read from the client.
     pub(super) fn received(&mut self, bytes: usize) {
-        self.bytes_in += bytes as u64;
+        let forwarded = &self.forwarded.bytes_in;
+        forwarded.set(forwarded.get() + bytes as u64);
         for counters in self.all() {
             self.shard(counters).bytes_in.add(bytes as u64);
         }
@@ -153,7 +155,8 @@ impl Account {
 
     /// Counts bytes read from the server.
     pub(super) fn answered(&mut self, bytes: usize) {
-        self.bytes_out += bytes as u64;
+        let forwarded = &self.forwarded.bytes_out;
+        forwarded.set(forwarded.get() + bytes as u64);
         for counters in self.all() {
             self.shard(counters).bytes_out.add(bytes as u64);
         }
@@ -222,6 +225,7 @@ impl Account {
     }
 
     fn count(&self, outcome: Outcome) {
+        self.frontend.endings.count(self.worker.id, outcome);
         match (outcome.cause, outcome.phase) {
             (Cause::Policy, _) => self.shard(&self.frontend.counters).denied.add(1),
             (Cause::ClientAbort | Cause::ClientTimeout, phase) => {
@@ -325,8 +329,8 @@ impl SessionLine<'_> {
             server = self.server_name(),
             connect_ms = account.connect_time.map(|time| time.as_millis() as u64),
             total_ms = self.lasted.as_millis() as u64,
-            bytes_in = account.bytes_in,
-            bytes_out = account.bytes_out,
+            bytes_in = account.forwarded.bytes_in.get(),
+            bytes_out = account.forwarded.bytes_out.get(),
             termination = %self.outcome,
             retries = account.retries,
             redispatched = account.redispatched,
@@ -373,7 +377,7 @@ impl fmt::Display for SessionLine<'_> {
             milliseconds(account.server.is_some().then_some(Duration::ZERO)),
             milliseconds(account.connect_time),
             self.lasted.as_millis(),
-            account.bytes_out,
+            account.forwarded.bytes_out.get(),
             self.outcome,
             if account.redispatched { "+" } else { "" },
             account.retries,

@@ -12,13 +12,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::LocalOptions;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::accept;
 use super::forward::pipe;
-use super::registry::{Registry, Shutdown};
+use super::registry::{Page, Query, Registry, SessionId, Shutdown};
 use crate::config::LogConfig;
 use crate::id::FrontendId;
+use crate::outcome::Cause;
 use crate::topology::Topology;
 
 /// Bytes read at once; sessions of a worker take turns with one such buffer.
@@ -46,27 +47,54 @@ pub struct Bind {
     pub listener: TcpListener,
 }
 
-/// The way to end sessions from outside their workers.
+/// The way to look at sessions, and to end them, from outside their workers.
 #[derive(Debug, Clone)]
-pub struct Sessions(Arc<[mpsc::UnboundedSender<Shutdown>]>);
+pub struct Sessions(Arc<[mpsc::UnboundedSender<Query>]>);
 
 /// The workers' ends of a [`Sessions`], one each.
-pub type ShutdownQueues = Vec<mpsc::UnboundedReceiver<Shutdown>>;
+pub type Queries = Vec<mpsc::UnboundedReceiver<Query>>;
 
 impl Sessions {
     /// The way to the sessions of this many workers.
-    pub fn channel(workers: usize) -> (Self, ShutdownQueues) {
+    pub fn channel(workers: usize) -> (Self, Queries) {
         let (senders, queues): (Vec<_>, _) =
             (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         (Self(senders.into()), queues)
     }
 
-    /// Ends sessions on every worker; the limit is each worker's own.
-    pub fn shut_down(&self, shutdown: Shutdown) {
-        for worker in &*self.0 {
+    /// Ends sessions on every worker, whether or not the result is waited for, which is how many
+    /// there were; the limit is each worker's own.
+    pub fn shut_down(&self, shutdown: Shutdown) -> impl Future<Output = usize> + use<> {
+        let ask = |worker: &mpsc::UnboundedSender<Query>| {
+            let (reply, answer) = oneshot::channel();
             // A worker that is gone has no sessions.
-            let _ = worker.send(shutdown);
+            let _ = worker.send(Query::ShutDown(shutdown, reply));
+            answer
+        };
+        let answers: Vec<_> = self.0.iter().map(ask).collect();
+        async {
+            let mut ended = 0;
+            for answer in answers {
+                ended += answer.await.unwrap_or(0);
+            }
+            ended
         }
+    }
+
+    /// Ends one session. Returns what it was on, `backend/server` or else its frontend; `None`
+    /// if there is no such session.
+    pub async fn end(&self, id: SessionId, cause: Cause) -> Option<String> {
+        let worker = self.0.get(id.worker(self.workers()))?;
+        let (reply, answer) = oneshot::channel();
+        worker.send(Query::End(id, cause, reply)).ok()?;
+        answer.await.ok()?
+    }
+
+    /// Some of the sessions of a worker, from one of its places on; `None` if it is gone.
+    pub async fn list(&self, worker: usize, from: usize) -> Option<Page> {
+        let (reply, answer) = oneshot::channel();
+        self.0.get(worker)?.send(Query::List(from, reply)).ok()?;
+        answer.await.ok()
     }
 
     /// How many workers there are.
@@ -117,19 +145,21 @@ impl Workers {
     pub fn start(
         topology: &Arc<Topology>,
         binds: Vec<Vec<Bind>>,
-        queues: ShutdownQueues,
+        queues: Queries,
         log: LogConfig,
     ) -> io::Result<Self> {
         let (stage, stages) = watch::channel(Stage::Running);
+        let workers = queues.len();
         let threads = binds
             .into_iter()
             .zip(queues)
             .enumerate()
             .map(|(id, (binds, queue))| {
                 let (topology, stages) = (Arc::clone(topology), stages.clone());
+                let place = (id, workers);
                 std::thread::Builder::new()
                     .name(format!("worker-{id}"))
-                    .spawn(move || run(id, topology, binds, queue, log, stages))
+                    .spawn(move || run(place, topology, binds, queue, log, stages))
             });
         Ok(Self {
             threads: threads.collect::<io::Result<_>>()?,
@@ -157,10 +187,10 @@ impl Workers {
 }
 
 fn run(
-    id: usize,
+    (id, workers): (usize, usize),
     topology: Arc<Topology>,
     binds: Vec<Bind>,
-    queue: mpsc::UnboundedReceiver<Shutdown>,
+    queue: mpsc::UnboundedReceiver<Query>,
     log: LogConfig,
     stages: watch::Receiver<Stage>,
 ) -> u32 {
@@ -170,7 +200,7 @@ fn run(
         log,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         pipes: pipe::Pool::default(),
-        sessions: Registry::default(),
+        sessions: Registry::new(id, workers),
         complained: Cell::new(None),
     });
     // Not a LocalSet: one that is woken by its own thread's events writes to an eventfd each time.
@@ -192,9 +222,9 @@ async fn serve(
     worker: Rc<Worker>,
     binds: Vec<Bind>,
     mut stages: watch::Receiver<Stage>,
-    shutdowns: mpsc::UnboundedReceiver<Shutdown>,
+    queries: mpsc::UnboundedReceiver<Query>,
 ) -> u32 {
-    tokio::task::spawn_local(shut_down(Rc::clone(&worker), shutdowns));
+    tokio::task::spawn_local(answer(Rc::clone(&worker), queries));
     let accepting = binds.into_iter().map(|bind| {
         tokio::task::spawn_local(accept::run(Rc::clone(&worker), bind, stages.clone()))
     });
@@ -211,8 +241,8 @@ async fn serve(
     worker.sessions.len() as u32
 }
 
-async fn shut_down(worker: Rc<Worker>, mut shutdowns: mpsc::UnboundedReceiver<Shutdown>) {
-    while let Some(shutdown) = shutdowns.recv().await {
-        worker.sessions.shut_down(shutdown);
+async fn answer(worker: Rc<Worker>, mut queries: mpsc::UnboundedReceiver<Query>) {
+    while let Some(query) = queries.recv().await {
+        worker.sessions.answer(query);
     }
 }

@@ -4,9 +4,11 @@
 //! backend's usable set, the event) is computed at once. It lives on the control thread, so
 //! nothing here needs a lock of its own.
 //!
+//! - [`operator`]: what somebody wants.
 //! - [`recovery`]: what a server that comes back has to go through.
 //! - [`shutdown`]: sessions that end because a server's state changed.
 
+mod operator;
 pub mod recovery;
 mod shutdown;
 
@@ -18,12 +20,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::policy::{InitState, OnError};
-use crate::events::{Event, Reason, ServerChange};
+use crate::events::{Event, Journal, Reason, ServerChange};
 use crate::explain::{Route, Routes};
 use crate::id::{BackendId, ServerId};
 use crate::proxy::Sessions;
 use crate::topology::server::Observed;
-use crate::topology::status::{Admin, AgentVerdict, CheckReport, CheckStatus, ServerStatus, State};
+use crate::topology::status::{AgentVerdict, CheckReport, CheckStatus, ServerStatus, State};
 use crate::topology::usable::Mode;
 use crate::topology::{Backend, Frontend, Server, Topology};
 
@@ -32,6 +34,7 @@ use crate::topology::{Backend, Frontend, Server, Topology};
 pub struct Supervisor {
     topology: Arc<Topology>,
     sessions: Sessions,
+    journal: Journal,
     /// Where each frontend's new sessions were last known to go; empty until sessions are
     /// accepted.
     routes: RefCell<Vec<Destination>>,
@@ -42,9 +45,19 @@ pub struct Supervisor {
 /// A backend and which of its servers, without the numbers that change all the time.
 type Destination = Option<(BackendId, Mode)>;
 
+/// A backend that lost its last server, or has one again.
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+struct Turn {
+    backend: BackendId,
+    /// How long it had none; `None` if it has none now.
+    without: Option<Duration>,
+}
+
 impl Supervisor {
-    /// A supervisor of all servers of `topology`, which may end `sessions`.
-    pub fn new(topology: Arc<Topology>, sessions: Sessions) -> Rc<Self> {
+    /// A supervisor of all servers of `topology`, which may end `sessions` and tells
+    /// `journal`.
+    pub fn new(topology: Arc<Topology>, sessions: Sessions, journal: Journal) -> Rc<Self> {
         let mut trackers: HashMap<_, Vec<_>> = HashMap::new();
         for server in topology.servers() {
             if let Some(tracked) = server.config.track {
@@ -57,6 +70,7 @@ impl Supervisor {
         Rc::new(Self {
             topology,
             sessions,
+            journal,
             routes: RefCell::default(),
             trackers,
         })
@@ -129,27 +143,36 @@ impl Supervisor {
 
     /// Takes the address that a server's name resolved to.
     pub fn address_found(self: &Rc<Self>, server: &Arc<Server>, address: SocketAddr) {
-        match server.address() {
-            Some(known) if known == address => return,
-            Some(known) => {
-                tracing::info!(
-                    "Server {} has moved from {known} to {address}.",
-                    server.path
-                );
-            }
-            None => {}
+        if server.status().address.is_some() {
+            return;
+        }
+        let host = server.config.address.host.clone();
+        let reason = Reason::Name {
+            host,
+            resolves: true,
+        };
+        self.set_address(server, address, reason);
+    }
+
+    /// Takes a server's new address.
+    fn set_address(self: &Rc<Self>, server: &Arc<Server>, address: SocketAddr, reason: Reason) {
+        let known = server.address();
+        if known == Some(address) {
+            return;
         }
         server.set_address(address);
         server.update(|status| status.unresolved = false);
-        self.recompute(server, Instant::now());
-        let host = server.config.address.host.clone();
-        self.settle(
-            server,
-            Reason::Name {
-                host,
-                resolves: true,
-            },
-        );
+        if let Some(known) = known {
+            self.journal.record(Event::AddressChanged {
+                server: server.path.clone(),
+                from: known,
+                to: address,
+                reason: reason.clone(),
+            });
+        }
+        let turn = self.recompute(server, Instant::now());
+        self.settle(server, reason);
+        self.announce_turn(turn);
         self.announce_routes();
     }
 
@@ -173,29 +196,11 @@ impl Supervisor {
         );
     }
 
-    /// Takes what the operator wants of a server.
-    pub fn set_admin(self: &Rc<Self>, server: &Arc<Server>, admin: Admin, who: &str) {
-        server.update(|status| status.admin = admin);
-        self.settle(
-            server,
-            Reason::Operator {
-                who: who.to_owned(),
-            },
-        );
-    }
-
     /// Takes what a server's agent says.
     pub fn set_agent(self: &Rc<Self>, server: &Arc<Server>, verdict: AgentVerdict) {
         let why = verdict.down.clone().unwrap_or_default();
         server.update(|status| status.agent = verdict);
         self.settle(server, Reason::Agent { why });
-    }
-
-    /// Takes a server's new weight, 0 to 256; `None` is the configured one.
-    pub fn set_weight(self: &Rc<Self>, server: &Arc<Server>, weight: Option<u16>) {
-        server.update(|status| status.weight = weight.map(|weight| weight.min(256)));
-        self.recompute(server, Instant::now());
-        self.announce_routes();
     }
 
     /// Counts one passed or failed check.
@@ -235,12 +240,13 @@ impl Supervisor {
         if before == after {
             return;
         }
-        let had_server = self.backend(server).usable().nbsrv() > 0;
         if matches!(before, State::Down | State::Maintenance) && server.is_up() {
             self.recover(server, before == State::Down, now);
         }
-        self.recompute(server, now);
-        self.announce(server, reason, had_server);
+        let turn = self.recompute(server, now);
+        let change = ServerChange::new(self.backend(server), server.id.position, before, reason);
+        self.journal.record(change.event());
+        self.announce_turn(turn);
         self.announce_routes();
         self.follow(server, before, after);
         self.take_over(self.backend(server));
@@ -274,27 +280,32 @@ impl Supervisor {
         }
     }
 
-    fn announce(&self, server: &Server, reason: Reason, had_server: bool) {
+    /// Takes a server's change into account wherever it matters to new sessions. Returns what
+    /// this means to its backend.
+    fn recompute(&self, server: &Server, now: Instant) -> Option<Turn> {
         let backend = self.backend(server);
-        let event = match server.status().state {
-            State::Down => Event::ServerDown,
-            State::Maintenance => Event::ServerMaintenance,
-            State::Drain => Event::ServerDrain,
-            State::Up | State::Unchecked => Event::ServerUp,
-        };
-        event(ServerChange::new(backend, server.id.position, reason)).log();
-        if had_server && backend.usable().nbsrv() == 0 {
-            Event::BackendDown {
-                backend: backend.config.name.clone(),
-            }
-            .log();
-        }
+        let (had, since) = (backend.usable().nbsrv() > 0, backend.history().since);
+        backend.recompute(now);
+        self.topology.settle_rules();
+        let has = backend.usable().nbsrv() > 0;
+        (had != has).then(|| Turn {
+            backend: backend.id,
+            without: has.then(|| now.duration_since(since)),
+        })
     }
 
-    /// Takes a server's change into account wherever it matters to new sessions.
-    fn recompute(&self, server: &Server, now: Instant) {
-        self.backend(server).recompute(now);
-        self.topology.settle_rules();
+    /// Tells of a backend that lost its last server, or has one again. Before sessions are
+    /// accepted the latter is how every backend begins.
+    fn announce_turn(&self, turn: Option<Turn>) {
+        let Some(Turn { backend, without }) = turn else {
+            return;
+        };
+        let backend = self.topology.backend(backend).config.name.clone();
+        match without {
+            None => self.journal.record(Event::BackendDown { backend }),
+            Some(_) if self.routes.borrow().is_empty() => {}
+            Some(without) => self.journal.record(Event::BackendUp { backend, without }),
+        }
     }
 
     /// Tells where each frontend's sessions go; from now on changes of that are told.
@@ -319,8 +330,12 @@ impl Supervisor {
         let before = self.routes.replace(now.clone());
         for ((frontend, now), before) in self.topology.frontends.iter().zip(now).zip(before) {
             if now != before {
-                let (route, frontend) = (self.route(frontend), frontend.config.name.clone());
-                Event::RouteChanged { frontend, route }.log();
+                self.journal.record(Event::RouteChanged {
+                    frontend: frontend.config.name.clone(),
+                    from: self.named(before),
+                    to: self.named(now),
+                    route: self.route(frontend),
+                });
             }
         }
     }
@@ -328,6 +343,21 @@ impl Supervisor {
     fn route(&self, frontend: &Frontend) -> String {
         let route = Routes::of(frontend, &self.topology).otherwise;
         route.map_or("nowhere".into(), |route| route.to_string())
+    }
+
+    fn named(&self, destination: Destination) -> String {
+        let Some((backend, mode)) = destination else {
+            return "nowhere".to_owned();
+        };
+        let name = &self.topology.backend(backend).config.name;
+        let servers = match mode {
+            Mode::Primaries => "primaries",
+            Mode::FirstBackup => "first backup",
+            Mode::AllBackups => "all backups",
+            Mode::Tier(tier) => return format!("{name} (tier {tier})"),
+            Mode::Nothing => "no server",
+        };
+        format!("{name} ({servers})")
     }
 
     fn backend(&self, server: &Server) -> &Arc<Backend> {

@@ -62,12 +62,12 @@ impl Supervisor {
             ends
         });
         if released {
-            self.recompute(server, now);
-            Event::ServerReleased {
+            let turn = self.recompute(server, now);
+            self.journal.record(Event::ServerReleased {
                 server: server.path.clone(),
                 held: hold.reason,
-            }
-            .log();
+            });
+            self.announce_turn(turn);
             self.announce_routes();
             self.start_slowly(server, now);
             self.marked_up(server);
@@ -112,7 +112,8 @@ impl Supervisor {
                     }
                     goes_on
                 });
-                supervisor.recompute(&server, now);
+                let turn = supervisor.recompute(&server, now);
+                supervisor.announce_turn(turn);
                 if !goes_on {
                     return;
                 }

@@ -46,6 +46,19 @@ pub fn listen(socket: Socket, backlog: Option<u32>) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Has connections to a listening socket refused until [`resume`]; the address stays taken. Those
+/// that wait to be accepted are reset.
+pub fn pause(listener: &TcpListener) -> io::Result<()> {
+    // On Linux this ends listening and leaves the socket bound (as in HAProxy, `src/proto_tcp.c`,
+    // `tcp_suspend_receiver`).
+    SockRef::from(listener).shutdown(Shutdown::Read)
+}
+
+/// Undoes [`pause`].
+pub fn resume(listener: &TcpListener) -> io::Result<()> {
+    SockRef::from(listener).listen(BACKLOG)
+}
+
 /// Connects to `address`, for forwarding.
 pub async fn connect(address: SocketAddr, options: &ConnectOptions) -> io::Result<TcpStream> {
     let socket = to_connect(address, options)?;
@@ -133,6 +146,28 @@ mod tests {
                 .kind(),
             io::ErrorKind::AddrInUse
         );
+    }
+
+    #[test]
+    fn a_paused_listener_refuses_and_can_go_on() {
+        // A port that the kernel has chosen would be given back by the pause.
+        let chosen = bind("127.0.0.1:0".parse().unwrap(), 1, &SocketOptions::default()).unwrap();
+        let address = chosen[0].local_addr().unwrap().as_socket().unwrap();
+        let listener = listen(
+            bind(address, 1, &SocketOptions::default())
+                .unwrap()
+                .remove(0),
+            None,
+        )
+        .unwrap();
+        drop(chosen);
+        pause(&listener).unwrap();
+        let refused = std::net::TcpStream::connect(address).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        resume(&listener).unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        listener.accept().unwrap();
     }
 
     #[test]

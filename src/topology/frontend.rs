@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use tokio::sync::watch;
+
 use crate::acl::eval::Facts;
 use crate::config::{FrontendConfig, RuleConfig};
-use crate::counters::Counters;
+use crate::counters::{Counters, Endings};
 use crate::id::FrontendId;
 
 /// A listening side with its rules.
@@ -16,6 +18,10 @@ pub struct Frontend {
     pub config: FrontendConfig,
     /// What it counted.
     pub counters: Counters,
+    /// How its sessions ended.
+    pub endings: Endings,
+    /// Whether its workers accept sessions. Written by the supervisor only.
+    enabled: watch::Sender<bool>,
     /// For each rule with `until`, whether it matches now. Written by the supervisor only.
     latched: Vec<AtomicBool>,
 }
@@ -32,8 +38,27 @@ impl Frontend {
             id,
             config,
             counters: Counters::new(workers),
+            endings: Endings::new(workers),
+            enabled: watch::Sender::new(true),
             latched,
         }
+    }
+
+    /// Whether sessions are accepted.
+    pub fn is_enabled(&self) -> bool {
+        *self.enabled.borrow()
+    }
+
+    /// Tells whether sessions are accepted, and whenever that changes.
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.enabled.subscribe()
+    }
+
+    /// Has sessions accepted or not; returns whether that is a change. Only the supervisor
+    /// calls this.
+    pub fn switch(&self, enabled: bool) -> bool {
+        let change = |is: &mut bool| std::mem::replace(is, enabled) != enabled;
+        self.enabled.send_if_modified(change)
     }
 
     /// The first rule that matches (configuration.txt, "`use_backend`"). It counts even if its

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::acl::{Comparison, Condition, Sample};
+use crate::config::operation::EventsConfig;
 use crate::config::policy::{FailoverPolicy, ServerPolicy};
 use crate::config::{
     BackendConfig, Balance, CheckConfig, ClientTimeouts, Config, FrontendConfig, LogConfig,
@@ -72,6 +73,8 @@ pub(crate) fn empty_config() -> Config {
         frontends: Vec::new(),
         backends: Vec::new(),
         stats: None,
+        events: EventsConfig::default(),
+        api: None,
     }
 }
 

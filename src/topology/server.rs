@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
 use super::latency::Latency;
-use super::status::{ServerStatus, State};
+use super::status::{Checking, ServerStatus, State};
 use super::usable::Candidate;
 use crate::config::ServerConfig;
 use crate::counters::Counters;
@@ -132,6 +132,12 @@ impl Server {
     /// Whether the server is in maintenance, where it is not checked.
     pub fn in_maintenance(&self) -> bool {
         self.status().state == State::Maintenance
+    }
+
+    /// Whether the server is not to be checked now.
+    pub fn is_unattended(&self) -> bool {
+        let status = self.status();
+        status.checking == Checking::Unwanted || status.state == State::Maintenance
     }
 
     /// Changes what is known of the server. Only the supervisor calls this, which then has the

@@ -3,6 +3,7 @@
 //! Workers never read this; they read [`super::usable::UsableSet`], which is computed from it.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::health::flap::Bounces;
@@ -33,6 +34,15 @@ pub enum Admin {
     Drain,
     /// That it gets no new sessions and no checks.
     Maintenance,
+}
+
+/// Whether somebody wants a server checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checking {
+    /// Yes.
+    Wanted,
+    /// No: its checks stand still, and its state stays what they have found.
+    Unwanted,
 }
 
 /// What a server's own agent says (configuration.txt, "agent-check").
@@ -161,6 +171,8 @@ pub struct ServerStatus {
     pub admin: Admin,
     /// The operator's or the agent's weight, in place of the configured one.
     pub weight: Option<u16>,
+    /// The address that the operator has set, in place of what its name resolves to.
+    pub address: Option<SocketAddr>,
     /// What its agent says.
     pub agent: AgentVerdict,
     /// Whether it has no address because its name does not resolve.
@@ -175,6 +187,8 @@ pub struct ServerStatus {
     pub failed_checks: u64,
     /// Changes from up to down (`chkdown`).
     pub downs: u64,
+    /// Whether the operator wants it checked.
+    pub checking: Checking,
     /// When `state` last changed.
     pub since: Instant,
     /// Time spent down before `since`.
@@ -187,6 +201,17 @@ pub struct ServerStatus {
     pub was_silent: bool,
     /// How often it came back lately.
     pub bounces: Bounces,
+}
+
+impl fmt::Display for Admin {
+    /// As the runtime API names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maintenance => "maint",
+        })
+    }
 }
 
 impl fmt::Display for HoldReason {
@@ -212,12 +237,14 @@ impl ServerStatus {
             check,
             admin: Admin::Ready,
             weight: None,
+            address: None,
             agent: AgentVerdict::default(),
             unresolved: false,
             tracks: false,
             tracked_down: false,
             last_check: None,
             failed_checks: 0,
+            checking: Checking::Wanted,
             downs: 0,
             since: now,
             past_downtime: Duration::ZERO,

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::config::Credentials;
+use crate::topology::Topology;
 use crate::topology::sample::{backend, farms, server, settings, with_backend};
 
 /// Nothing here should take longer.
@@ -24,7 +25,7 @@ async fn start(limits: Limits, settings: StatsConfig, topology: Arc<Topology>) -
     server.spawn(serve_within(
         limits,
         listener,
-        Site::new(settings.into(), topology),
+        Site::new(settings.into(), Running::of(topology)),
     ));
     Served {
         address,

@@ -1,0 +1,83 @@
+//! What `HAProxy` does not have.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::{counter, flag, gauge};
+use crate::admin::Running;
+use crate::admin::metrics::Value::Whole;
+use crate::admin::metrics::{Family, Of, Samples};
+use crate::explain::Routes;
+
+pub(super) const OTHERS: &[Family] = &[
+    gauge(
+        "backstop_build_info",
+        "1, with the version of the program.",
+        Of::Others(|_, samples| samples.put(&[("version", env!("CARGO_PKG_VERSION"))], Whole(1))),
+    ),
+    gauge(
+        "backstop_backend_usable_servers",
+        "What rules see as nbsrv.",
+        Of::Backends(|backend, _| Whole(backend.usable().nbsrv().into())),
+    ),
+    gauge(
+        "backstop_frontend_route",
+        "1 for the backend that new sessions go to, 0 for the others that its rules name.",
+        Of::Others(routes),
+    ),
+    counter(
+        "backstop_events",
+        "Events, by their kind.",
+        Of::Others(events),
+    ),
+    counter(
+        "backstop_sessions_ended",
+        "Sessions that ended, by the code in their log line.",
+        Of::Others(endings),
+    ),
+    counter(
+        "backstop_worker_sessions",
+        "Sessions accepted by each worker thread.",
+        Of::Others(workers),
+    ),
+];
+
+fn routes(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    let topology = &running.topology;
+    for frontend in &topology.frontends {
+        let now = Routes::of(frontend, topology).otherwise;
+        let now = now.map(|route| route.backend.id);
+        let rules = frontend.config.rules.iter().map(|rule| rule.backend);
+        let named: BTreeSet<_> = rules.chain(frontend.config.default_backend).collect();
+        for id in named {
+            let name = topology.backend(id).config.name.as_str();
+            let labels = [("proxy", frontend.config.name.as_str()), ("backend", name)];
+            samples.put(&labels, flag(now == Some(id)))?;
+        }
+    }
+    Ok(())
+}
+
+fn events(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    let mut counts = running.journal.counts();
+    counts.try_for_each(|(kind, count)| samples.put(&[("kind", kind)], Whole(count)))
+}
+
+fn endings(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    for frontend in &running.topology.frontends {
+        let proxy = ("proxy", frontend.config.name.as_str());
+        for (outcome, count) in frontend.endings.counts() {
+            let code = outcome.to_string();
+            samples.put(&[proxy, ("termination", &code)], Whole(count))?;
+        }
+    }
+    Ok(())
+}
+
+fn workers(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    (0..running.workers()).try_for_each(|worker| {
+        let number = worker.to_string();
+        let sessions = running.sum(|counters| counters.shard(worker).sessions.get());
+        samples.put(&[("worker", &number)], Whole(sessions))
+    })
+}

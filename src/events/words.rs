@@ -1,0 +1,236 @@
+//! The texts of events.
+//!
+//! They are `HAProxy`'s (`src/server.c`, `src/backend.c`), which log watchers match on, wherever
+//! it tells of the same thing.
+
+use std::fmt;
+
+use super::{Ended, Event, Reason, ServerChange};
+
+impl ServerChange {
+    fn subject(&self) -> String {
+        let backup = if self.backup { "Backup " } else { "" };
+        format!("{backup}Server {}", self.server)
+    }
+
+    fn farm(&self) -> String {
+        let (primaries, backups) = (self.primaries, self.backups);
+        format!("{primaries} active and {backups} backup servers")
+    }
+
+    fn on_backup(&self) -> &'static str {
+        if self.on_backup {
+            " Running on backup."
+        } else {
+            ""
+        }
+    }
+
+    /// What stands at the end of a text about a server that serves no more.
+    fn left(&self) -> String {
+        format!(
+            "{} left.{} {} sessions active, 0 requeued, 0 remaining in queue.",
+            self.farm(),
+            self.on_backup(),
+            self.sessions
+        )
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Check(report) => {
+                write!(f, "{}", report.status.description())?;
+                if let Some(code) = report.code {
+                    write!(f, ", code: {code}")?;
+                }
+                if !report.info.is_empty() {
+                    write!(f, ", info: \"{}\"", report.info)?;
+                }
+                write!(f, ", check duration: {}ms", report.duration.as_millis())
+            }
+            Self::Operator { who } => write!(f, "set by {who}"),
+            Self::Agent { why } if why.is_empty() => f.write_str("told by its agent"),
+            Self::Agent { why } => write!(f, "told by its agent, info: \"{why}\""),
+            Self::Tracked { server } => write!(f, "via {server}"),
+            Self::Errors => f.write_str("too many sessions could not connect"),
+            Self::Silence => f.write_str("it accepts sessions but does not answer them"),
+            Self::Name {
+                host,
+                resolves: true,
+            } => write!(f, "the name \"{host}\" resolves"),
+            Self::Name {
+                host,
+                resolves: false,
+            } => {
+                write!(f, "the name \"{host}\" does not resolve")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServerDown(change) => write!(
+                f,
+                "{} is DOWN, reason: {}. {}",
+                change.subject(),
+                change.reason,
+                change.left()
+            ),
+            Self::ServerUp(change) => {
+                write!(
+                    f,
+                    "{} is UP, reason: {}. {} online.{} 0 sessions requeued, 0 total in queue.",
+                    change.subject(),
+                    change.reason,
+                    change.farm(),
+                    change.on_backup(),
+                )?;
+                let held = change.held;
+                held.map_or(Ok(()), |held| write!(f, " It is kept back because {held}."))
+            }
+            Self::ServerDrain(change) => write!(
+                f,
+                "{} enters drain state, reason: {}. {} left.",
+                change.subject(),
+                change.reason,
+                change.farm(),
+            ),
+            Self::ServerMaintenance(change) => write!(
+                f,
+                "{} is going DOWN for maintenance, reason: {}. {}",
+                change.subject(),
+                change.reason,
+                change.left()
+            ),
+            Self::RouteChanged {
+                frontend, route, ..
+            } => write!(f, "Frontend {frontend}: new sessions now go to {route}."),
+            Self::BackendDown { backend } => {
+                write!(f, "backend {backend} has no server available!")
+            }
+            Self::BackendUp { backend, without } => write!(
+                f,
+                "backend {backend} has a server again, after {}ms without one.",
+                without.as_millis()
+            ),
+            Self::ServerReleased { server, held } => write!(
+                f,
+                "Server {server} is used again; it was kept back because {held}."
+            ),
+            Self::WeightChanged {
+                server,
+                from,
+                to,
+                reason,
+            } => write!(
+                f,
+                "Server {server} has weight {to} in place of {from}, reason: {reason}."
+            ),
+            Self::AddressChanged {
+                server,
+                from,
+                to,
+                reason,
+            } => write!(
+                f,
+                "Server {server} has moved from {from} to {to}, reason: {reason}."
+            ),
+            Self::ChecksSwitched { server, on, reason } => {
+                let how = if *on { "checked again" } else { "not checked" };
+                write!(f, "Server {server} is {how} from now on, reason: {reason}.")
+            }
+            Self::AdminChanged {
+                server,
+                from,
+                to,
+                reason,
+            } => write!(
+                f,
+                "Server {server} is wanted {to} in place of {from}, reason: {reason}. \
+                 Its state stays what it is."
+            ),
+            Self::FrontendSwitched {
+                frontend,
+                on,
+                reason,
+            } => {
+                let how = if *on { "enabled" } else { "paused" };
+                write!(f, "Proxy {frontend} {how}, reason: {reason}.")
+            }
+            Self::SessionsEnded { on, count, why } => {
+                let sessions = if *count == 1 { "session" } else { "sessions" };
+                write!(
+                    f,
+                    "{count} {sessions} on {on} ended by force, reason: {why}."
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MarkedDown => f.write_str("it went down"),
+            Self::PrimaryUp => f.write_str("a primary came up"),
+            Self::Operator { who } => write!(f, "set by {who}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::topology::status::{CheckReport, CheckStatus, State};
+
+    fn change(backup: bool, status: CheckStatus, info: &str) -> ServerChange {
+        ServerChange {
+            server: "b/s".into(),
+            backup,
+            from: State::Up,
+            to: State::Down,
+            reason: Reason::Check(CheckReport {
+                status,
+                code: None,
+                info: info.into(),
+                duration: Duration::ZERO,
+            }),
+            primaries: 0,
+            backups: 2,
+            on_backup: true,
+            sessions: 3,
+            held: None,
+        }
+    }
+
+    #[test]
+    fn texts_are_those_that_log_watchers_know() {
+        let down = change(false, CheckStatus::L4Connection, "Connection refused");
+        assert_eq!(
+            Event::ServerDown(down).to_string(),
+            "Server b/s is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", \
+             check duration: 0ms. 0 active and 2 backup servers left. Running on backup. \
+             3 sessions active, 0 requeued, 0 remaining in queue."
+        );
+        let up = change(true, CheckStatus::L4Ok, "");
+        assert_eq!(
+            Event::ServerUp(up).to_string(),
+            "Backup Server b/s is UP, reason: Layer4 check passed, check duration: 0ms. \
+             0 active and 2 backup servers online. Running on backup. 0 sessions requeued, \
+             0 total in queue."
+        );
+        assert_eq!(
+            Event::BackendDown {
+                backend: "b".into()
+            }
+            .to_string(),
+            "backend b has no server available!"
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! What somebody wants of servers, frontends and counters.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Supervisor;
+use crate::events::{Event, Reason};
+use crate::topology::status::{Admin, Checking};
+use crate::topology::{Frontend, Server};
+
+impl Supervisor {
+    /// Takes what `who` wants of a server.
+    pub fn set_admin(self: &Rc<Self>, server: &Arc<Server>, admin: Admin, who: &str) {
+        let (from, before) = server.update(|status| {
+            let from = std::mem::replace(&mut status.admin, admin);
+            (from, status.state)
+        });
+        let who = who.to_owned();
+        let reason = Reason::Operator { who };
+        self.settle(server, reason.clone());
+        if from != admin && server.status().state == before {
+            self.journal.record(Event::AdminChanged {
+                server: server.path.clone(),
+                from,
+                to: admin,
+                reason,
+            });
+        }
+    }
+
+    /// Takes a server's new weight, 0 to 256; `None` is the configured one.
+    pub fn set_weight(self: &Rc<Self>, server: &Arc<Server>, weight: Option<u16>, reason: Reason) {
+        let from = server.weight();
+        server.update(|status| status.weight = weight.map(|weight| weight.min(256)));
+        let to = server.weight();
+        if from == to {
+            return;
+        }
+        self.journal.record(Event::WeightChanged {
+            server: server.path.clone(),
+            from,
+            to,
+            reason,
+        });
+        let turn = self.recompute(server, Instant::now());
+        self.announce_turn(turn);
+        self.announce_routes();
+    }
+
+    /// Takes a server's new address from `who`; what its name resolves to counts no more.
+    pub fn move_server(self: &Rc<Self>, server: &Arc<Server>, address: SocketAddr, who: &str) {
+        server.update(|status| status.address = Some(address));
+        let who = who.to_owned();
+        self.set_address(server, address, Reason::Operator { who });
+    }
+
+    /// Takes a server's agent as saying that it is up or down, until the agent says otherwise.
+    pub fn set_agent_health(self: &Rc<Self>, server: &Arc<Server>, up: bool, who: &str) {
+        server.update(|status| status.agent.down = (!up).then(|| format!("set by {who}")));
+        let who = who.to_owned();
+        self.settle(server, Reason::Operator { who });
+    }
+
+    /// Takes a server as up or down, as if its checks had found it so. The checks go on, and may
+    /// find otherwise.
+    pub fn set_health(self: &Rc<Self>, server: &Arc<Server>, up: bool, who: &str) {
+        server.update(|status| {
+            if let Some(check) = &mut status.check {
+                check.health = if up { check.maximum() } else { 0 };
+            }
+        });
+        let who = who.to_owned();
+        self.settle(server, Reason::Operator { who });
+    }
+
+    /// Has a server checked or not.
+    pub fn switch_checks(&self, server: &Server, on: bool, who: &str) {
+        let checking = if on {
+            Checking::Wanted
+        } else {
+            Checking::Unwanted
+        };
+        if server.update(|status| std::mem::replace(&mut status.checking, checking)) == checking {
+            return;
+        }
+        server.ask_for_check();
+        let who = who.to_owned();
+        self.journal.record(Event::ChecksSwitched {
+            server: server.path.clone(),
+            on,
+            reason: Reason::Operator { who },
+        });
+    }
+
+    /// Has a frontend accept sessions or not. Returns whether that is a change.
+    pub fn switch_frontend(&self, frontend: &Frontend, on: bool, who: &str) -> bool {
+        let changed = frontend.switch(on);
+        if changed {
+            let who = who.to_owned();
+            self.journal.record(Event::FrontendSwitched {
+                frontend: frontend.config.name.clone(),
+                on,
+                reason: Reason::Operator { who },
+            });
+        }
+        changed
+    }
+
+    /// Begins all maxima anew, and with `all` everything that counts up
+    /// (management.txt, "clear counters").
+    pub fn clear_counters(&self, all: bool, who: &str) {
+        let topology = &self.topology;
+        let frontends = topology.frontends.iter().map(|frontend| &frontend.counters);
+        let backends = topology.backends.iter().map(|backend| &backend.counters);
+        let servers = topology.servers().map(|server| &server.counters);
+        for counters in frontends.chain(backends).chain(servers) {
+            if all {
+                counters.clear();
+            } else {
+                counters.clear_maxima();
+            }
+        }
+        if all {
+            for server in topology.servers() {
+                server.update(|status| (status.failed_checks, status.downs) = (0, 0));
+            }
+        }
+        let what = if all { "All counters" } else { "The maxima" };
+        tracing::info!(target: "event", "{what} were cleared, reason: set by {who}.");
+    }
+}
