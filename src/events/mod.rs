@@ -211,17 +211,18 @@ impl ServerChange {
     /// what it is now.
     pub fn new(backend: &Backend, position: u32, from: State, reason: Reason) -> Self {
         let (server, usable): (_, &UsableSet) = (backend.server(position), &backend.usable());
+        let status = server.status();
         Self {
             server: server.path.clone(),
             backup: server.config.backup,
             from,
-            to: server.status().state,
+            to: status.state,
             reason,
             primaries: usable.usable_primaries(),
             backups: usable.usable_backups(),
             on_backup: matches!(usable.mode(), Mode::FirstBackup | Mode::AllBackups),
             sessions: server.counters.open(),
-            held: server.status().hold.map(|hold| hold.reason),
+            held: status.hold.map(|hold| hold.reason),
         }
     }
 
