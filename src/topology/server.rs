@@ -114,8 +114,13 @@ impl Server {
         self.address.store(None);
     }
 
-    /// All that is known of the server. Not for workers: it may wait for another reader.
-    pub fn status(&self) -> MutexGuard<'_, ServerStatus> {
+    /// All that is known of the server now. A copy: were it a guard, two in one expression would
+    /// wait for each other for ever.
+    pub fn status(&self) -> ServerStatus {
+        self.locked_status().clone()
+    }
+
+    fn locked_status(&self) -> MutexGuard<'_, ServerStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -143,7 +148,7 @@ impl Server {
     /// Changes what is known of the server. Only the supervisor calls this, which then has the
     /// backend recompute its usable set.
     pub fn update<T>(&self, change: impl FnOnce(&mut ServerStatus) -> T) -> T {
-        let mut status = self.status();
+        let mut status = self.locked_status();
         let result = change(&mut status);
         self.up.store(is_up(status.state), Relaxed);
         result
