@@ -72,10 +72,9 @@ fn ask(address: SocketAddr) -> io::Result<u16> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
-    write!(
-        stream,
-        "GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
+    // In one piece: a server that answers the first line alone and closes would reset the rest.
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut line = String::new();
     BufReader::new(io::Read::take(stream, LONGEST_LINE)).read_line(&mut line)?;
     status(&line).ok_or_else(|| io::Error::other(format!("not HTTP: {:?}", line.trim_end())))
