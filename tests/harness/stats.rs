@@ -28,10 +28,14 @@ impl Stats {
         Self { address, auth }
     }
 
+    /// The header line that lets a request in.
+    pub(crate) fn authorization(&self) -> String {
+        format!("Authorization: Basic {}\r\n", STANDARD.encode(self.auth))
+    }
+
     /// Every row of the page now.
     pub(crate) fn rows(&self) -> io::Result<Vec<Row>> {
-        let auth = format!("Authorization: Basic {}\r\n", STANDARD.encode(self.auth));
-        let response = http::get(self.address, "/;csv", &auth)?;
+        let response = http::get(self.address, "/;csv", &self.authorization())?;
         if response.status != 200 {
             return Err(io::Error::other(format!("status {}", response.status)));
         }

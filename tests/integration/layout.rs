@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each of which may use only those before it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "id",
     "outcome",
     "counters",
@@ -22,6 +22,7 @@ const ORDER: [&str; 20] = [
     "resolver",
     "checks",
     "admin",
+    "api",
     "process",
     "cli",
     "lib",

@@ -3,13 +3,16 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod api;
 mod checks;
 mod config;
 mod demo;
 mod documents;
+mod events;
 mod explain;
 mod forwarding;
 mod layout;
+mod metrics;
 mod probe;
 mod process;
 mod recovery;
