@@ -1,6 +1,6 @@
 //! How a session ended: which side caused it, and what the session was doing.
 //!
-//! The two letters are `HAProxy`'s session state at disconnection (configuration.txt,
+//! The two letters are HAProxy's session state at disconnection (configuration.txt,
 //! "Session state at disconnection"), which log readers know.
 
 use std::fmt;

@@ -94,7 +94,7 @@ fn packet_socket() -> OwnedFd {
     socket.into()
 }
 
-/// Takes note of every SYN to `port`. Accepting would not do: `HAProxy` resets a connection before
+/// Takes note of every SYN to `port`. Accepting would not do: HAProxy resets a connection before
 /// its server's kernel holds it for complete.
 fn watch(packets: &OwnedFd, port: u16, times: &Mutex<Times>) {
     let mut packet = [0; 128];

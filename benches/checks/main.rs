@@ -1,6 +1,6 @@
 //! What it takes to check very many servers.
 //!
-//! Starts Backstop, and `HAProxy` with a configuration that means the same, in front of 10,000
+//! Starts Backstop, and HAProxy with a configuration that means the same, in front of 10,000
 //! servers in 100 backends, each checked every 2 s, and tells what that costs and how punctual the
 //! checks are. All servers are one listener in this program: Linux takes the whole of 127.0.0.0/8
 //! as its own, so each server has an address of its own there.

@@ -40,7 +40,7 @@ impl Proxy {
         Self::start(command, layout, Layout::for_backstop)
     }
 
-    /// Starts `HAProxy` and waits until its last frontend accepts.
+    /// Starts HAProxy and waits until its last frontend accepts.
     pub(crate) fn haproxy(layout: &Layout) -> Self {
         let mut command = Command::new("haproxy");
         command.arg("-db");

@@ -1,4 +1,4 @@
-//! Backstop beside a minimal relay, `HAProxy` and nginx, measured in turns on one machine.
+//! Backstop beside a minimal relay, HAProxy and nginx, measured in turns on one machine.
 //!
 //! `cargo bench --bench compare` needs four cores and the programs `wrk`, `iperf3`, `nginx`,
 //! `haproxy` and `taskset`. HAPROXY, NGINX and BACKSTOP name other builds. Every proxy has one

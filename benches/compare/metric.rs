@@ -69,7 +69,7 @@ impl Metric {
         }
     }
 
-    /// The greatest ratios to the floor, `HAProxy` and nginx that are good enough.
+    /// The greatest ratios to the floor, HAProxy and nginx that are good enough.
     pub(crate) fn limits(self) -> [Option<f64>; 3] {
         match self {
             Self::RequestCpu => [Some(1.05), Some(0.95), Some(1.0)],

@@ -27,7 +27,7 @@ pub(crate) enum Subject {
     Floor,
     /// This project.
     Backstop,
-    /// `HAProxy`, from the environment's HAPROXY or the path.
+    /// HAProxy, from the environment's HAPROXY or the path.
     Haproxy,
     /// nginx's stream module, from the environment's NGINX or the path.
     Nginx,

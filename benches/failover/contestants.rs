@@ -17,7 +17,7 @@ const HTTP_CHECK: &str = r#"check = { type = "http", interval = "500ms", fast_in
 /// Added to `[defaults]`.
 const SILENCE: &str = r#"silence = { after = "300ms", sessions = 3 }"#;
 
-/// Added to the backend: what `HAProxy`'s own documentation offers for a faster failover.
+/// Added to the backend: what HAProxy's own documentation offers for a faster failover.
 const TUNED: &str = "
     option redispatch 1
     retries 3

@@ -2,7 +2,7 @@
 //!
 //! Opens connections at a steady rate through a proxy with `configs/backup-server.toml`, makes
 //! primaries fail in the middle, and tells how many connections failed and how long the slowest
-//! took; for Backstop, for `HAProxy` with the same configuration, and for `HAProxy` with what an
+//! took; for Backstop, for HAProxy with the same configuration, and for HAProxy with what an
 //! expert would add. Faults that a connection alone does not show are also met with checks that
 //! look at answers.
 //!

@@ -1,4 +1,4 @@
-//! How Backstop scales with workers and with sessions, beside `HAProxy`.
+//! How Backstop scales with workers and with sessions, beside HAProxy.
 //!
 //! `cargo bench --bench scale` needs what the comparison needs (see `benches/compare`). Workers
 //! have a core each; with more workers than half of the cores, load and servers share them, so

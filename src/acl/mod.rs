@@ -21,7 +21,7 @@ use crate::id::{BackendId, FrontendId, ServerId};
 /// A condition with every name in it resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// All of them hold (`and`, or simply side by side as in `HAProxy`).
+    /// All of them hold (`and`, or simply side by side as in HAProxy).
     All(Vec<Condition>),
     /// At least one holds (`or`).
     Any(Vec<Condition>),

@@ -11,7 +11,7 @@
 //!           | NAME of an ACL
 //! ```
 //!
-//! Samples and the meaning of two tests side by side are `HAProxy`'s (configuration.txt, "Using
+//! Samples and the meaning of two tests side by side are HAProxy's (configuration.txt, "Using
 //! ACLs to form conditions"); `and`, `or`, parentheses and comparisons as symbols are added.
 
 mod samples;

@@ -1,4 +1,4 @@
-//! The columns of the page's tables, in `HAProxy`'s groups, order and words.
+//! The columns of the page's tables, in HAProxy's groups, order and words.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! The statistics as CSV, in `HAProxy`'s form: the first line names the fields after `# `, and
+//! The statistics as CSV, in HAProxy's form: the first line names the fields after `# `, and
 //! every line ends in a comma (management.txt, "CSV format").
 
 use std::fmt::Write as _;
@@ -34,7 +34,7 @@ fn line(row: &Row<'_>) -> String {
     line
 }
 
-/// In quotes only where it must be, as `HAProxy` does (`src/chunk.c`, `csv_enc_append`).
+/// In quotes only where it must be, as HAProxy does (`src/chunk.c`, `csv_enc_append`).
 fn push_text(line: &mut String, text: &str) {
     if text.contains(['"', ',', '\n', '\r']) {
         line.push('"');
@@ -102,7 +102,7 @@ mod tests {
         topology
     }
 
-    /// What `HAProxy` 2.6 prints, with the values of this topology.
+    /// What HAProxy 2.6 prints, with the values of this topology.
     #[test]
     fn every_kind_of_row_has_haproxys_fields() {
         let lines = csv(&sample(), false);

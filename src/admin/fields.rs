@@ -1,8 +1,8 @@
-//! `HAProxy`'s statistics fields, in the order in which tools expect them.
+//! HAProxy's statistics fields, in the order in which tools expect them.
 //!
 //! Names and order are those of `src/stats-proxy.c` (`stat_cols_px`) and management.txt, "CSV
 //! format". Which kind of row has which field was read off the same source and compared with
-//! what `HAProxy` 2.6 prints for TCP proxies. A field is empty where `HAProxy` leaves it empty
+//! what HAProxy 2.6 prints for TCP proxies. A field is empty where HAProxy leaves it empty
 //! and where there is nothing to say: a limit that does not exist, a time that is not measured.
 
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The statistics as JSON, and the events.
 //!
-//! The statistics are in `HAProxy`'s form (management.txt, "show stat", `json`): a list of rows,
+//! The statistics are in HAProxy's form (management.txt, "show stat", `json`): a list of rows,
 //! each a list of fields with their position and tags, on one line. The tags were read off what
-//! `HAProxy` 2.6 prints.
+//! HAProxy 2.6 prints.
 
 use serde::Serialize;
 

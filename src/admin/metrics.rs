@@ -1,6 +1,6 @@
-//! `/metrics`: what Prometheus reads (`OpenMetrics` text).
+//! `/metrics`: what Prometheus reads (OpenMetrics text).
 //!
-//! Names, types and labels of what begins with `haproxy_` are those of `HAProxy`'s own exporter
+//! Names, types and labels of what begins with `haproxy_` are those of HAProxy's own exporter
 //! (`addons/promex`), so that dashboards and alert rules made for it work here. What it does not
 //! have begins with `backstop_`. A name that the exporter has and that is missing here has no
 //! meaning for a TCP proxy without limits or queues.
@@ -30,9 +30,9 @@ use crate::topology::{Backend, Frontend, Server};
 /// How metrics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposition {
-    /// `OpenMetrics` 1.0.
+    /// OpenMetrics 1.0.
     OpenMetrics,
-    /// Prometheus' older text, in which `HAProxy` writes.
+    /// Prometheus' older text, in which HAProxy writes.
     Text,
 }
 
@@ -162,7 +162,7 @@ impl Samples<'_> {
         write(&mut self.encoder.encode_family(&labels)?, self.kind, value)
     }
 
-    /// 1 for the state that `is`, 0 for the others, as `HAProxy` writes it.
+    /// 1 for the state that `is`, 0 for the others, as HAProxy writes it.
     fn put_states<'l>(
         &mut self,
         labels: &[(&'l str, &'l str)],

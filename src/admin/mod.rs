@@ -9,7 +9,7 @@
 //! - [`view`]: what the request's path asks for.
 //! - [`row`]: the facts of one frontend, server or backend, the same for every format;
 //!   [`rows`]: all of them in order.
-//! - [`fields`], [`csv`] and [`json`]: `HAProxy`'s statistics fields, and their two forms.
+//! - [`fields`], [`csv`] and [`json`]: HAProxy's statistics fields, and their two forms.
 //! - [`metrics`]: what Prometheus reads. [`health`]: what orchestrators ask.
 //! - [`page`], [`table`], [`columns`], [`style`], [`figures`]: the HTML page.
 //! - [`body`]: long answers a piece at a time, so that other tasks of the thread get their turn.

@@ -10,7 +10,7 @@ use crate::topology::status::{CheckReport, ServerStatus, State};
 use crate::topology::usable::{Mode, UsableSet};
 use crate::topology::{Backend, Frontend, Server, Topology};
 
-/// The first proxy's number. `HAProxy` spends number 1 on the `defaults` section.
+/// The first proxy's number. HAProxy spends number 1 on the `defaults` section.
 const FIRST_PROXY: u32 = 2;
 
 /// One line of the statistics.
@@ -42,7 +42,7 @@ pub struct Row<'a> {
     pub address: String,
 }
 
-/// What a row is about, with `HAProxy`'s number for it.
+/// What a row is about, with HAProxy's number for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A frontend.
@@ -202,7 +202,7 @@ impl<'a> Row<'a> {
 }
 
 impl Standing {
-    /// `HAProxy`'s rule (`src/stats-html.c`, "determine the style to use").
+    /// HAProxy's rule (`src/stats-html.c`, "determine the style to use").
     fn of(status: &ServerStatus, weight: u16) -> Self {
         let health = status.check.map(|c| (c.health, c.rise + c.fall - 1));
         match (status.state, health) {

@@ -1,4 +1,4 @@
-//! The rows of the statistics, in `HAProxy`'s order: each frontend, then each backend's servers
+//! The rows of the statistics, in HAProxy's order: each frontend, then each backend's servers
 //! and its total.
 
 use std::sync::Arc;

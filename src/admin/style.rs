@@ -1,6 +1,6 @@
 //! The page's colours and its style sheet.
 //!
-//! In the light scheme the colours are `HAProxy`'s (`src/stats-html.c`), which users know by
+//! In the light scheme the colours are HAProxy's (`src/stats-html.c`), which users know by
 //! heart. The dark ones keep the hue, dark enough for light text.
 
 use std::fmt::Write as _;

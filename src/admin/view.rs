@@ -1,6 +1,6 @@
 //! What a request's path asks for.
 //!
-//! The words after the page's path are `HAProxy`'s (`src/http_ana.c`, `http_handle_stats`).
+//! The words after the page's path are HAProxy's (`src/http_ana.c`, `http_handle_stats`).
 
 use super::row::is_hidden_by_up;
 use crate::topology::Server;
@@ -80,7 +80,7 @@ pub enum Format {
 impl View {
     /// What `target`, a path with its query, asks for; `None` if the page at `uri` is not meant.
     ///
-    /// Words that are not known are ignored, as `HAProxy` does.
+    /// Words that are not known are ignored, as HAProxy does.
     pub fn of(target: &str, uri: &str) -> Option<Self> {
         let words = target.strip_prefix(uri)?;
         if !(words.is_empty() || words.starts_with(SEPARATORS)) {

@@ -12,7 +12,7 @@ use super::Api;
 use super::command::{Answer, Client};
 use crate::admin::health::Point;
 
-/// A field: its position in `HAProxy`'s list, its name, its tags and its value.
+/// A field: its position in HAProxy's list, its name, its tags and its value.
 struct Field {
     position: u32,
     name: &'static str,
@@ -39,7 +39,7 @@ enum Value {
     Number(u64),
 }
 
-/// `show info [json|typed]`: those of `HAProxy`'s fields that say something here
+/// `show info [json|typed]`: those of HAProxy's fields that say something here
 /// (management.txt, "show info"), with its names and positions.
 pub fn show(api: &Api, _: &mut Client, words: &[&str]) -> Answer {
     let fields = fields(api);

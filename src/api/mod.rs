@@ -1,4 +1,4 @@
-//! The runtime API: `HAProxy`'s command line on a Unix socket (management.txt, "Unix Socket
+//! The runtime API: HAProxy's command line on a Unix socket (management.txt, "Unix Socket
 //! commands").
 //!
 //! It runs on the control thread, where state may be changed; a long answer is written a piece
@@ -42,7 +42,7 @@ pub struct Api {
     pub sessions: Sessions,
 }
 
-/// What is said when a word names nothing that exists; the texts are `HAProxy`'s.
+/// What is said when a word names nothing that exists; the texts are HAProxy's.
 pub type Refusal = &'static str;
 
 impl Api {

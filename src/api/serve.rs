@@ -18,7 +18,7 @@ use crate::config::operation::Level;
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS: usize = 64;
 
-/// The longest line, in bytes (`HAProxy`'s `tune.bufsize`).
+/// The longest line, in bytes (HAProxy's `tune.bufsize`).
 const LONGEST_LINE: usize = 16_384;
 
 /// How long a line may be waited for without a prompt (management.txt, "stats timeout").

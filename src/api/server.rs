@@ -189,7 +189,7 @@ fn set_address(api: &Api, client: &Client, server: &Arc<Server>, words: &[&str])
     Answer::line(moved(known, address))
 }
 
-/// What `HAProxy` says of a change (`src/server.c`, `srv_update_addr_port`).
+/// What HAProxy says of a change (`src/server.c`, `srv_update_addr_port`).
 fn moved(from: Option<SocketAddr>, to: SocketAddr) -> String {
     let Some(from) = from else {
         return format!(

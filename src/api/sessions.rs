@@ -54,7 +54,7 @@ impl SessionList {
     }
 }
 
-/// Those of the parts of `HAProxy`'s line that say something here, and the bytes.
+/// Those of the parts of HAProxy's line that say something here, and the bytes.
 fn line(session: &SessionInfo) -> String {
     let proto = if session.client.is_ipv4() {
         "tcpv4"

@@ -12,7 +12,7 @@ use crate::admin::{csv, json};
 use crate::outcome::Outcome;
 
 /// `show stat [json|typed|up|no-maint] [<iid> <type> <sid>]`; a number of −1 selects all
-/// (management.txt, "show stat"). As in `HAProxy`, other words are ignored.
+/// (management.txt, "show stat"). As in HAProxy, other words are ignored.
 pub fn statistics(api: &Api, _: &mut Client, words: &[&str]) -> Answer {
     let asked = |word| words.contains(&word);
     let numbers: Vec<i64> = words.iter().filter_map(|word| word.parse().ok()).collect();
@@ -47,7 +47,7 @@ pub fn backends(api: &Api, _: &mut Client, _: &[&str]) -> Answer {
     Answer::Text(text)
 }
 
-/// `show errors`. `HAProxy` shows requests that are no HTTP here; of TCP sessions there is no
+/// `show errors`. HAProxy shows requests that are no HTTP here; of TCP sessions there is no
 /// more to show than how many failed, and how.
 pub fn errors(api: &Api, _: &mut Client, _: &[&str]) -> Answer {
     let frontends = &api.running.topology.frontends;

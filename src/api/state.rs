@@ -177,7 +177,7 @@ mod tests {
             .collect()
     }
 
-    /// Compared with what `HAProxy` 2.6 prints in the same states.
+    /// Compared with what HAProxy 2.6 prints in the same states.
     #[test]
     fn states_are_haproxys_numbers() {
         assert_eq!(

@@ -1,6 +1,6 @@
 //! A line to commands, a command to words.
 //!
-//! As in `HAProxy`, `;` parts commands, spaces and tabs part words, and a backslash takes the
+//! As in HAProxy, `;` parts commands, spaces and tabs part words, and a backslash takes the
 //! meaning from what follows it (management.txt, "Unix Socket commands").
 
 /// The words of each command on a line. Commands without a word are left out.

@@ -110,7 +110,7 @@ async fn answer(
         .await
 }
 
-/// The result as `HAProxy` shows it (`src/tcpcheck.c`, `tcpcheck_agent_expect_reply`).
+/// The result as HAProxy shows it (`src/tcpcheck.c`, `tcpcheck_agent_expect_reply`).
 fn finding(answer: &AgentAnswer) -> Finding {
     let status = match answer.health {
         Some(AgentHealth::Down { .. }) => CheckStatus::L7Status,

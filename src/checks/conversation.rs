@@ -9,7 +9,7 @@ use super::finding::{Finding, describe};
 use super::target::{Deadline, Stream};
 use super::tls::TlsClient;
 
-/// The most that is kept of an answer (`HAProxy`'s `tune.bufsize`).
+/// The most that is kept of an answer (HAProxy's `tune.bufsize`).
 pub(super) const ANSWER: usize = 16_384;
 
 /// A connection with what came over it and was not taken yet.

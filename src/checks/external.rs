@@ -28,7 +28,7 @@ const OUTPUT: usize = 4096;
 /// that it left behind holds the output open.
 const LEFTOVERS: Duration = Duration::from_millis(50);
 
-/// What `HAProxy` writes for an address that a backend does not have.
+/// What HAProxy writes for an address that a backend does not have.
 const NOT_USED: &str = "NOT_USED";
 
 /// Waits for one of the places in which programs run; a check's time begins after that.
@@ -93,7 +93,7 @@ fn with(info: String, first_line: &str) -> String {
     }
 }
 
-/// The program with the arguments and the environment that `HAProxy` gives it
+/// The program with the arguments and the environment that HAProxy gives it
 /// (configuration.txt, "external-check command"). Nothing else of this process's environment is
 /// passed on, because passwords may stand in it.
 fn command(target: &Target<'_>, check: &ExternalCheck, server: &Server) -> Command {

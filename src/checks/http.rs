@@ -14,7 +14,7 @@ use super::target::Target;
 use super::tls::TlsClient;
 use crate::config::check::HttpCheck;
 
-/// Headers larger than this are an error, as in `HAProxy` (`tune.bufsize`).
+/// Headers larger than this are an error, as in HAProxy (`tune.bufsize`).
 const HEADERS: usize = 16_384;
 
 /// The most of a body that is searched.

@@ -1,4 +1,4 @@
-//! The check of a `MySQL` or `MariaDB` server: its greeting, and with a user a login and whether
+//! The check of a MySQL or MariaDB server: its greeting, and with a user a login and whether
 //! it is read-only (`option mysql-check`).
 
 use super::conversation::Conversation;

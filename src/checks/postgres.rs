@@ -1,4 +1,4 @@
-//! The check of a `PostgreSQL` server's role, by a query.
+//! The check of a PostgreSQL server's role, by a query.
 
 use std::error::Error as _;
 use std::pin::Pin;
@@ -129,7 +129,7 @@ fn explain(error: Error) -> Finding {
     Finding::garbage(text)
 }
 
-/// Agrees on TLS when `PostgreSQL` said that it is ready to.
+/// Agrees on TLS when PostgreSQL said that it is ready to.
 struct Connector<'a> {
     tls: &'a TlsClient,
     host: &'a str,

@@ -38,7 +38,7 @@ pub struct CheckConfig {
 }
 
 impl Default for CheckConfig {
-    /// `HAProxy`'s defaults (configuration.txt, "inter", "rise", "fall").
+    /// HAProxy's defaults (configuration.txt, "inter", "rise", "fall").
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(2),
@@ -69,9 +69,9 @@ pub enum CheckKind {
     Http(HttpCheck),
     /// Be a redis server in the right role.
     Redis(RedisCheck),
-    /// Be a `PostgreSQL` server in the right role.
+    /// Be a PostgreSQL server in the right role.
     Postgres(PostgresCheck),
-    /// Be a `MySQL` or `MariaDB` server (`option mysql-check`).
+    /// Be a MySQL or MariaDB server (`option mysql-check`).
     Mysql(MysqlCheck),
     /// Greet as a mail server (`option smtpchk`).
     Smtp(SmtpCheck),
@@ -221,11 +221,11 @@ pub struct PostgresCheck {
     pub password: Option<Secret<String>>,
     /// Where the query runs.
     pub database: String,
-    /// The connection is made by TLS, asked for as `PostgreSQL` does.
+    /// The connection is made by TLS, asked for as PostgreSQL does.
     pub tls: Option<TlsConfig>,
 }
 
-/// What a `PostgreSQL` server may be.
+/// What a PostgreSQL server may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PostgresRole {
     /// Both.
@@ -246,7 +246,7 @@ pub struct MysqlCheck {
     pub password: Option<Secret<String>>,
     /// What `@@global.read_only` must be; `None` is either. Needs a user.
     pub read_only: Option<bool>,
-    /// The connection is made by TLS, asked for as `MySQL` does. Needs a user.
+    /// The connection is made by TLS, asked for as MySQL does. Needs a user.
     pub tls: Option<TlsConfig>,
 }
 
@@ -264,7 +264,7 @@ pub struct SmtpCheck {
 pub struct ExternalCheck {
     /// The program, looked for in `PATH` if there is no slash in it. No shell is involved.
     pub command: PathBuf,
-    /// Arguments after the four that `HAProxy` gives.
+    /// Arguments after the four that HAProxy gives.
     pub arguments: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What to say about a key that is not known: what `HAProxy` calls it, or the nearest known one.
+//! What to say about a key that is not known: what HAProxy calls it, or the nearest known one.
 
 use toml::de::DeValue;
 
@@ -166,7 +166,7 @@ fn quoted(known: &[&str]) -> String {
     quoted.join(", ")
 }
 
-/// What is said about a key that `HAProxy` has, or that belongs elsewhere.
+/// What is said about a key that HAProxy has, or that belongs elsewhere.
 fn other_name(kind: Kind, key: &str) -> Option<String> {
     use Kind::{
         Agent, Backend, Check, ClientSocket, ClientTimeouts, DefaultTimeouts, Defaults, File,

@@ -174,7 +174,7 @@ pub enum LogLevel {
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people; sessions in `HAProxy`'s tcplog form.
+    /// For people; sessions in HAProxy's tcplog form.
     Text,
     /// One JSON object a line.
     Json,
@@ -272,7 +272,7 @@ pub struct BackendConfig {
     pub servers: Vec<ServerConfig>,
 }
 
-/// When bytes go from socket to socket inside the kernel (`splice`; `HAProxy`'s
+/// When bytes go from socket to socket inside the kernel (`splice`; HAProxy's
 /// "option splice-auto" and its kin).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SpliceMode {

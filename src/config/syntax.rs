@@ -95,7 +95,7 @@ const HAPROXY: &str = "write it as TOML: `frontend www` is `[frontends.www]`, `b
                        `bind = \"0.0.0.0:81\"`, and all `server` lines of a backend are one list \
                        `servers = [{ name = \"web1\", address = \"10.0.0.1:80\", check = true }]`";
 
-/// Whether the line begins a section of a configuration of `HAProxy`.
+/// Whether the line begins a section of a configuration of HAProxy.
 fn is_haproxy(line: &str) -> bool {
     let mut words = line.split_whitespace();
     match words.next() {

@@ -46,7 +46,7 @@ impl Fault {
     }
 }
 
-/// A name of a frontend, backend, server or ACL: the characters that `HAProxy` allows
+/// A name of a frontend, backend, server or ACL: the characters that HAProxy allows
 /// (configuration.txt, "Proxies").
 pub fn name(text: &str) -> Result<String, Fault> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);

@@ -1,6 +1,6 @@
 //! State changes worth telling: what happened, what follows from it, and who keeps it.
 //!
-//! - [`words`]: the texts, which are `HAProxy`'s.
+//! - [`words`]: the texts, which are HAProxy's.
 //! - [`record`]: an event with its number and its time, and its JSON form.
 //! - [`journal`]: the last events, for whoever asks; the one place where they are recorded.
 //! - [`file`](mod@file): the file that records are appended to, if there is one.

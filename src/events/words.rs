@@ -1,6 +1,6 @@
 //! The texts of events.
 //!
-//! They are `HAProxy`'s (`src/server.c`, `src/backend.c`), which log watchers match on, wherever
+//! They are HAProxy's (`src/server.c`, `src/backend.c`), which log watchers match on, wherever
 //! it tells of the same thing.
 
 use std::fmt;

@@ -1,6 +1,6 @@
 //! The counter that turns check results into up and down.
 //!
-//! `HAProxy`'s rules (configuration.txt, "rise", "fall", "inter"; `src/check.c`): the counter runs
+//! HAProxy's rules (configuration.txt, "rise", "fall", "inter"; `src/check.c`): the counter runs
 //! from 0 to `rise + fall - 1`, and at `rise` or more the server is up. It is pure: who checks,
 //! when, and what the verdict leads to is decided elsewhere.
 

@@ -89,7 +89,7 @@ impl Account {
         self.backend = Some(backend);
     }
 
-    /// Notes that `server` is tried next. As in `HAProxy`, going on to another server is a
+    /// Notes that `server` is tried next. As in HAProxy, going on to another server is a
     /// redispatch of the one left, and going back to the same one is a retry.
     pub(super) fn assign(&mut self, server: &Arc<Server>) {
         if let Some(previous) = self.server.take() {
@@ -304,7 +304,7 @@ impl Drop for Account {
     }
 }
 
-/// A session's log line; displayed in `HAProxy`'s tcplog form (configuration.txt, "TCP log
+/// A session's log line; displayed in HAProxy's tcplog form (configuration.txt, "TCP log
 /// format").
 struct SessionLine<'a> {
     account: &'a Account,

@@ -1,6 +1,6 @@
 //! Which server a session gets, and the next one when that fails or is slow.
 //!
-//! `HAProxy` waits and tries the same server again unless told otherwise, and reaches a backup only
+//! HAProxy waits and tries the same server again unless told otherwise, and reaches a backup only
 //! when checks have noticed. Here another usable server is tried at once, then a backup; the
 //! same server is tried again, after a wait, only when nothing else is left. A server that takes
 //! unusually long gets a rival: the first that is connected wins, and the others are closed.

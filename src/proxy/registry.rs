@@ -62,7 +62,7 @@ impl SessionId {
 }
 
 impl fmt::Display for SessionId {
-    /// As `HAProxy` writes it, where it is an address.
+    /// As HAProxy writes it, where it is an address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)
     }

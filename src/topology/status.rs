@@ -54,7 +54,7 @@ pub struct AgentVerdict {
     pub down: Option<String>,
 }
 
-/// What a check found, in `HAProxy`'s words (management.txt, `check_status`; `src/check.c`).
+/// What a check found, in HAProxy's words (management.txt, `check_status`; `src/check.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckStatus {
     /// The check could not be made, for want of an address for instance.
@@ -132,7 +132,7 @@ pub struct CheckReport {
     /// What it found.
     pub status: CheckStatus,
     /// The number that the server or program answered, where its protocol has one: an HTTP or
-    /// SMTP status, a `MySQL` error, an LDAP result, an exit code (`check_code`).
+    /// SMTP status, a MySQL error, an LDAP result, an exit code (`check_code`).
     pub code: Option<u16>,
     /// The evidence, such as `Connection refused`; empty when there is none.
     pub info: String,

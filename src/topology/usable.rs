@@ -4,7 +4,7 @@
 //! and rules read it.
 //!
 //! Servers stand in tiers, and the first tier with enough usable servers gets all sessions.
-//! `HAProxy`'s rules (configuration.txt: "backup", "option allbackups", "nbsrv"; `src/backend.c`,
+//! HAProxy's rules (configuration.txt: "backup", "option allbackups", "nbsrv"; `src/backend.c`,
 //! `be_usable_srv`) are the case in which primaries are tier 0 and the backups are either one
 //! tier together (`allbackups`) or a tier each (first backup).
 

@@ -1,4 +1,4 @@
-//! A real `HAProxy`, to compare with.
+//! A real HAProxy, to compare with.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use super::stats::Stats;
 use super::temp::TempDir;
 use super::wait::wait_until;
 
-/// A running `HAProxy`.
+/// A running HAProxy.
 #[derive(Debug)]
 pub(crate) struct Haproxy {
     daemon: Daemon,

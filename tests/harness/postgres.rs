@@ -1,4 +1,4 @@
-//! Real `PostgreSQL` servers.
+//! Real PostgreSQL servers.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use super::installed::find;
 use super::temp::TempDir;
 use super::wait::wait_until;
 
-/// `PostgreSQL` refuses to run as root: then it runs as the user that its package makes.
+/// PostgreSQL refuses to run as root: then it runs as the user that its package makes.
 const USER: &str = "postgres";
 
 /// One server with a data directory of its own.

@@ -1,7 +1,7 @@
 //! The four failover scenarios, and the way through them.
 //!
 //! A scenario is a configuration and what `curl` prints after each stop or start of servers. The
-//! servers stopped and the names printed are those of the published walk through `HAProxy`'s
+//! servers stopped and the names printed are those of the published walk through HAProxy's
 //! failover settings that the configurations come from; what follows the first start of a
 //! stopped server is Backstop's own addition.
 

@@ -1,4 +1,4 @@
-//! The log line of a session, in `HAProxy`'s tcplog form.
+//! The log line of a session, in HAProxy's tcplog form.
 
 /// The fields of `%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts …` that tests look at.
 #[derive(Debug, Clone, PartialEq, Eq)]

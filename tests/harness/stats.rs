@@ -1,4 +1,4 @@
-//! The stats page's CSV, as Backstop and `HAProxy` both write it.
+//! The stats page's CSV, as Backstop and HAProxy both write it.
 
 use std::collections::HashMap;
 use std::io;

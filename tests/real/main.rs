@@ -1,5 +1,5 @@
-//! Backstop with real programs: nginx, redis and `PostgreSQL` servers, `curl` as a client, and
-//! `HAProxy` beside it.
+//! Backstop with real programs: nginx, redis and PostgreSQL servers, `curl` as a client, and
+//! HAProxy beside it.
 //!
 //! A test whose program is not installed is reported as ignored, with the reason beside its
 //! name. With `BACKSTOP_REQUIRE_REAL=1` in the environment it fails instead: that is how

@@ -1,4 +1,4 @@
-//! A real `PostgreSQL` primary with a streaming standby: the proxy follows the primary.
+//! A real PostgreSQL primary with a streaming standby: the proxy follows the primary.
 
 use libtest_mimic::Trial;
 

@@ -1,5 +1,5 @@
 //! The four failover scenarios on eight nginx processes, once with Backstop alone and once with
-//! `HAProxy` beside it on the same servers, printing the same.
+//! HAProxy beside it on the same servers, printing the same.
 
 use std::net::SocketAddr;
 use std::process::Command;

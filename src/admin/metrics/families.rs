@@ -1,7 +1,7 @@
 //! Every metric, its help and where its values come from.
 //!
 //! - [`totals`]: what is counted, the same for frontends, backends and servers.
-//! - [`others`]: what `HAProxy` does not have.
+//! - [`others`]: what HAProxy does not have.
 
 mod others;
 mod totals;
@@ -232,7 +232,7 @@ fn downtime(backend: &Backend, now: Instant) -> Value {
     Real((history.past_downtime + current).as_secs_f64())
 }
 
-/// `HAProxy` has no state of its own for servers that are not checked.
+/// HAProxy has no state of its own for servers that are not checked.
 fn state(status: &ServerStatus) -> &'static str {
     match status.state {
         State::Down => "DOWN",

@@ -89,7 +89,7 @@ pub(super) fn line(received: &[u8]) -> Parsed<AgentAnswer> {
 
 impl AgentAnswer {
     /// Reads a line without its end. Of words that say the same kind of thing the last counts,
-    /// as in `HAProxy`; capitals do not matter. A `#` begins the reason of a `down`, `fail` or
+    /// as in HAProxy; capitals do not matter. A `#` begins the reason of a `down`, `fail` or
     /// `stopped`, up to the end of the line.
     pub fn parse(line: &[u8]) -> Self {
         let (said, reason) = match line.iter().position(|&byte| byte == b'#') {
@@ -133,7 +133,7 @@ impl AgentAnswer {
     }
 }
 
-/// `75%`, `weight:75%` or `weight:10`. A bare number is not a weight, as in `HAProxy`.
+/// `75%`, `weight:75%` or `weight:10`. A bare number is not a weight, as in HAProxy.
 fn weight(word: &str) -> Option<AgentWeight> {
     let named = word.strip_prefix("weight:");
     let value = named.unwrap_or(word);

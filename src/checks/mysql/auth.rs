@@ -1,4 +1,4 @@
-//! How a `MySQL` user proves to know the password.
+//! How a MySQL user proves to know the password.
 
 use ring::digest::{Algorithm, Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 

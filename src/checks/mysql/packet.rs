@@ -1,4 +1,4 @@
-//! The packets of the `MySQL` protocol that a check needs, and no others.
+//! The packets of the MySQL protocol that a check needs, and no others.
 
 use crate::checks::conversation::{ANSWER, Parsed};
 use crate::checks::finding::{Finding, excerpt, words};
@@ -11,7 +11,7 @@ const TRANSACTIONS: u32 = 0x2000;
 const SECURE_CONNECTION: u32 = 0x8000;
 const PLUGIN_AUTH: u32 = 0x0008_0000;
 
-/// The collation `utf8mb4_general_ci`, which `MySQL` and `MariaDB` know alike.
+/// The collation `utf8mb4_general_ci`, which MySQL and MariaDB know alike.
 const CHARACTERS: u8 = 45;
 
 /// A packet with its number in the exchange.
@@ -128,7 +128,7 @@ impl Packet {
     }
 }
 
-/// `HandshakeV10`; older ones are older than `MySQL` 3.21.
+/// `HandshakeV10`; older ones are older than MySQL 3.21.
 fn greeting(payload: &[u8]) -> Option<Greeting> {
     let rest = payload.strip_prefix(&[10])?;
     let (version, rest) = text(rest)?;

@@ -86,7 +86,7 @@ fn complete_server(
     })
 }
 
-/// The server's own settings, then those of the backend, of `[defaults]`, of `HAProxy`.
+/// The server's own settings, then those of the backend, of `[defaults]`, of HAProxy.
 fn complete_check(own: &RawCheck, [backend, defaults]: [Option<&RawCheck>; 2]) -> CheckConfig {
     let levels = [Some(own), backend, defaults];
     let levels = || levels.iter().copied().flatten();

@@ -11,7 +11,7 @@ use crate::id::{BackendId, ServerId};
 type Tracks = HashMap<ServerId, (ServerId, Span)>;
 
 /// Every server that tracks another one, with that other one. A chain is allowed, as in
-/// `HAProxy` (configuration.txt, "track"), if it ends at a server with a check.
+/// HAProxy (configuration.txt, "track"), if it ends at a server with a check.
 pub(super) fn resolve(
     raw: &RawConfig,
     index: &Index<'_>,

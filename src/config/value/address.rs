@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::Fault;
 use crate::config::ServerAddress;
 
-/// `IP:port`, `[IPv6]:port`, or `:port` and `*:port` for all IPv4 addresses as in `HAProxy`
+/// `IP:port`, `[IPv6]:port`, or `:port` and `*:port` for all IPv4 addresses as in HAProxy
 /// (configuration.txt, "bind").
 pub fn bind_address(text: &str) -> Result<SocketAddr, Fault> {
     not_a_path(text)?;
@@ -117,7 +117,7 @@ fn port_number(text: &str, port: &str) -> Result<u16, Fault> {
     Err(fault.help(help).at(start..text.len()))
 }
 
-/// Recognizes what `HAProxy` and others also take as an address.
+/// Recognizes what HAProxy and others also take as an address.
 fn not_a_path(text: &str) -> Result<(), Fault> {
     if let Some((scheme, rest)) = text.split_once("://") {
         return Err(Fault::new("an address is not a URL").help(format!(

@@ -1,6 +1,6 @@
 //! What should happen, written down once more and as plainly as possible.
 //!
-//! The rules are those of `HAProxy`'s documentation ("rise", "fall", "inter", "backup",
+//! The rules are those of HAProxy's documentation ("rise", "fall", "inter", "backup",
 //! "option allbackups", "nbsrv") and of `docs/failover.md`; nothing here is the program's code.
 
 use super::scene::{BackendScene, Damping, Millis, Scene, ServerScene};
@@ -227,7 +227,7 @@ impl Model {
         }
     }
 
-    /// `nbsrv` by `HAProxy`'s words, for a backend that has nothing beyond what `HAProxy` has.
+    /// `nbsrv` by HAProxy's words, for a backend that has nothing beyond what HAProxy has.
     pub(super) fn haproxy_nbsrv(&self, scene: &Scene, backend: usize) -> Option<usize> {
         let farm = &scene.backends[backend];
         let beyond = farm.zone.is_some()

@@ -1,4 +1,4 @@
-//! SMTP with `OpenSMTPD`.
+//! SMTP with OpenSMTPD.
 
 use std::process::Command;
 

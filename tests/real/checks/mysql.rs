@@ -1,4 +1,4 @@
-//! `MariaDB`: the greeting, logins and `read_only`.
+//! MariaDB: the greeting, logins and `read_only`.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn server(data: &Path, address: SocketAddr, more: &[&str]) -> Daemon {
     start("mariadbd", command.args(more), address)
 }
 
-/// `MariaDB` does not run as root.
+/// MariaDB does not run as root.
 fn as_package_user() -> Option<&'static str> {
     rustix::process::geteuid()
         .is_root()

@@ -1,4 +1,4 @@
-//! `PostgreSQL`: a primary, a streaming replica, passwords and TLS.
+//! PostgreSQL: a primary, a streaming replica, passwords and TLS.
 
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ pub(super) fn trials() -> Vec<Trial> {
     vec![trial("checks::postgres", postgres, postgres_roles)]
 }
 
-/// The user of the package; `PostgreSQL` does not run as root.
+/// The user of the package; PostgreSQL does not run as root.
 struct User(Option<(u32, u32)>);
 
 impl User {
@@ -58,7 +58,7 @@ impl User {
         }
     }
 
-    /// A copy of a file that only the user can read, as `PostgreSQL` demands of keys.
+    /// A copy of a file that only the user can read, as PostgreSQL demands of keys.
     fn copy(&self, from: &Path, to: PathBuf) -> PathBuf {
         fs::copy(from, &to).expect("a copy");
         fs::set_permissions(&to, Permissions::from_mode(0o600)).expect("our own file");

@@ -1,4 +1,4 @@
-//! What `HAProxy` does not have.
+//! What HAProxy does not have.
 
 use std::collections::BTreeSet;
 use std::fmt;
