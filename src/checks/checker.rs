@@ -79,7 +79,11 @@ pub async fn run(
             server.check_asked_for().await;
         }
         let began = Instant::now();
-        let report = probe.run(&server).await;
+        let report = if hurried {
+            probe.run_hurried(&server).await
+        } else {
+            probe.run(&server).await
+        };
         hurried &= !report.status.passed();
         let mut interval = supervisor.check_finished(&server, report);
         if hurried && server.is_up() {

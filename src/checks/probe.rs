@@ -21,6 +21,8 @@ use crate::topology::status::{CheckReport, CheckStatus};
 pub struct Probe {
     check: CheckConfig,
     limits: Limits,
+    /// For a check that traffic has asked for.
+    hurried: Limits,
     tls: Option<TlsClient>,
 }
 
@@ -30,27 +32,38 @@ impl Probe {
         Self {
             check: check.clone(),
             limits: Limits::new(check, timeouts),
+            hurried: Limits::hurried(check, timeouts),
             tls: tls(&check.kind).map(TlsClient::new),
         }
     }
 
     /// Checks `server` once. It always ends, at the latest when the check's time is up.
     pub async fn run(&self, server: &Server) -> CheckReport {
+        self.run_within(server, self.limits).await
+    }
+
+    /// As [`Self::run`], for clients that wait: a connection that takes longer than a session's
+    /// may is no use to them.
+    pub async fn run_hurried(&self, server: &Server) -> CheckReport {
+        self.run_within(server, self.hurried).await
+    }
+
+    async fn run_within(&self, server: &Server, limits: Limits) -> CheckReport {
         let _place = match self.check.kind {
             CheckKind::External(_) => external::place().await,
             _ => None,
         };
         let began = Instant::now();
-        let finding = caught(self.find(server)).await;
+        let finding = caught(self.find(server, limits)).await;
         report(finding, began.elapsed())
     }
 
-    async fn find(&self, server: &Server) -> Result<Finding, Finding> {
-        let Self { check, limits, tls } = self;
+    async fn find(&self, server: &Server, limits: Limits) -> Result<Finding, Finding> {
+        let Self { check, tls, .. } = self;
         let own_host = check.host.as_deref();
         let address = address(server, own_host, check.port).await?;
         let host = own_host.unwrap_or(&server.config.address.host);
-        let target = &Target::new(address, host, check.source, *limits);
+        let target = &Target::new(address, host, check.source, limits);
         let tls = tls.as_ref();
         // Between two checks a server should not hold the memory that the largest of them needs.
         let checked: Pin<Box<dyn Future<Output = _>>> = match &check.kind {

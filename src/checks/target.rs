@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::conversation::Conversation;
 use super::finding::{Finding, describe};
 use super::tls::TlsClient;
-use crate::config::{CheckConfig, ServerTimeouts};
+use crate::config::{CheckConfig, CheckKind, ServerTimeouts};
 use crate::sys::sockets;
 use crate::topology::status::CheckStatus;
 
@@ -55,6 +55,20 @@ impl Limits {
             connect: check.interval,
             answer: None,
         })
+    }
+
+    /// The same, but a check that only connects may take no longer than a session's connection.
+    pub(super) fn hurried(check: &CheckConfig, timeouts: &ServerTimeouts) -> Self {
+        let limits = Self::new(check, timeouts);
+        let only_connects =
+            matches!(&check.kind, CheckKind::Tcp { steps, tls: None } if steps.is_empty());
+        match timeouts.connect {
+            Some(connect) if only_connects || limits.answer.is_some() => Self {
+                connect: limits.connect.min(connect),
+                ..limits
+            },
+            _ => limits,
+        }
     }
 }
 
@@ -242,5 +256,23 @@ mod tests {
             ..check
         };
         assert_eq!(of(&own, &with_check), (MS(50), None));
+    }
+
+    #[test]
+    fn a_hurried_check_that_only_connects_takes_no_longer_than_a_session_may() {
+        let timeouts = ServerTimeouts {
+            connect: Some(MS(200)),
+            ..Default::default()
+        };
+        let connects = CheckConfig::default();
+        assert_eq!(Limits::hurried(&connects, &timeouts).connect, MS(200));
+        let asks = CheckConfig {
+            kind: CheckKind::TlsHello { sni: None },
+            ..CheckConfig::default()
+        };
+        assert_eq!(
+            Limits::hurried(&asks, &timeouts),
+            Limits::new(&asks, &timeouts)
+        );
     }
 }
