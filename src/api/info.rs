@@ -88,7 +88,8 @@ fn fields(api: &Api) -> Vec<Field> {
         value: Value::Number(value),
     };
     vec![
-        text(0, "Name", PRODUCT, "Backstop"),
+        // Clients ask no further if it is another name.
+        text(0, "Name", PRODUCT, "HAProxy"),
         text(1, "Version", PRODUCT, env!("CARGO_PKG_VERSION")),
         text(2, "Release_date", PRODUCT, &built()),
         number(3, "Nbthread", SETTING, running.workers() as u64),
@@ -117,6 +118,12 @@ fn fields(api: &Api) -> Vec<Field> {
         number(47, "Tasks", GAUGE, open),
         number(48, "Run_queue", GAUGE, 0),
         text(50, "node", ("Config", "Output", "Service"), &node()),
+        text(
+            51,
+            "description",
+            ("Config", "Output", "Service"),
+            "Backstop",
+        ),
         number(52, "Stopping", GAUGE, stopping),
         number(53, "Jobs", GAUGE, open),
         number(55, "Listeners", GAUGE, binds.sum::<usize>() as u64),

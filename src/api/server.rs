@@ -186,11 +186,12 @@ fn set_address(api: &Api, client: &Client, server: &Arc<Server>, words: &[&str])
     };
     let address = SocketAddr::new(ip, port);
     api.supervisor.move_server(server, address, &client.who);
-    Answer::line(moved(known, address))
+    Answer::line(moved(known, address, words.len() > 1))
 }
 
-/// What HAProxy says of a change (`src/server.c`, `srv_update_addr_port`).
-fn moved(from: Option<SocketAddr>, to: SocketAddr) -> String {
+/// What HAProxy says of a change (`src/server.c`, `srv_update_addr_port`); of the port only if one
+/// was `given`.
+fn moved(from: Option<SocketAddr>, to: SocketAddr, given: bool) -> String {
     let Some(from) = from else {
         return format!(
             "IP changed from '' to '{}' by 'stats socket command'",
@@ -202,7 +203,8 @@ fn moved(from: Option<SocketAddr>, to: SocketAddr) -> String {
         (from, to) => format!("IP changed from '{from}' to '{to}'"),
     };
     let port = match (from.port(), to.port()) {
-        (from, to) if from == to => String::new(),
+        _ if !given => String::new(),
+        (from, to) if from == to => ", no need to change the port".to_owned(),
         (from, to) => format!(", port changed from '{from}' to '{to}'"),
     };
     format!("{ip}{port} by 'stats socket command'")
@@ -237,13 +239,14 @@ mod tests {
 
     #[test]
     fn what_is_said_of_a_new_address_is_haproxys() {
-        let said = |from: &str, to: &str| moved(from.parse().ok(), to.parse().unwrap());
+        let said =
+            |from: &str, to: &str, given| moved(from.parse().ok(), to.parse().unwrap(), given);
         assert_eq!(
-            said("127.0.0.1:1", "127.0.0.2:1"),
+            said("127.0.0.1:1", "127.0.0.2:1", false),
             "IP changed from '127.0.0.1' to '127.0.0.2' by 'stats socket command'"
         );
         assert_eq!(
-            said("127.0.0.1:1", "127.0.0.1:2"),
+            said("127.0.0.1:1", "127.0.0.1:2", true),
             "no need to change the addr, port changed from '1' to '2' by 'stats socket command'"
         );
     }

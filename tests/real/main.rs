@@ -11,6 +11,7 @@ mod harness;
 mod checks;
 mod http_checks;
 mod ipv6;
+mod monitoring;
 mod postgres;
 mod programs;
 mod redis;
@@ -24,6 +25,7 @@ fn main() {
     let tests: Vec<Trial> = scenarios::trials()
         .chain(ipv6::trials())
         .chain(checks::trials())
+        .chain(monitoring::trials())
         .chain(http_checks::trials())
         .chain(redis::trials())
         .chain(redis_cluster::trials())
