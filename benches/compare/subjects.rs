@@ -168,7 +168,8 @@ defaults
     timeout connect 5s
     timeout client 600s
     timeout server 600s
-    option splice-auto
+    option splice-request
+    option splice-response
 
 frontend web
     bind {}

@@ -59,6 +59,7 @@ impl Account {
             outcome: None,
         };
         account.frontend.counters.enter(worker.id, account.now());
+        worker.expect_timers(account.accepted);
         account
     }
 

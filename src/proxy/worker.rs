@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Sleep, sleep_until};
 
 use super::accept;
 use super::forward::pipe;
@@ -24,6 +26,9 @@ use crate::topology::Topology;
 
 /// Bytes read at once; sessions of a worker take turns with one such buffer.
 const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// How far ahead the alarm is set; less than a connection attempt is given at least.
+const ALARM: Duration = Duration::from_millis(20);
 
 /// How far the process has come in stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,11 +125,29 @@ pub(super) struct Worker {
     pub(super) scratch: RefCell<Box<[u8]>>,
     pub(super) pipes: pipe::Pool,
     pub(super) sessions: Registry,
+    /// See [`Worker::expect_timers`].
+    alarm: RefCell<Option<Pin<Box<Sleep>>>>,
     /// When a shortage was last complained of.
     complained: Cell<Option<Instant>>,
 }
 
 impl Worker {
+    /// Says that a session begins at `now`, which will set timers.
+    ///
+    /// Whenever a timer is set that is earlier than all others, tokio wakes its event loop by a
+    /// write to an eventfd, although the loop has not gone to sleep. Each connection attempt
+    /// would pay for that. So while there are any, an alarm that nobody waits for is earlier.
+    pub(super) fn expect_timers(&self, now: Instant) {
+        let mut alarm = self.alarm.borrow_mut();
+        let next = tokio::time::Instant::from_std(now + ALARM);
+        match alarm.as_mut() {
+            None => *alarm = Some(Box::pin(sleep_until(next))),
+            // Moved in time, since an alarm that has passed leaves a gap.
+            Some(alarm) if alarm.deadline() + ALARM / 2 <= next => alarm.as_mut().reset(next),
+            Some(_) => {}
+        }
+    }
+
     /// True at most once a second: a shortage that hits every session must not fill the log.
     pub(super) fn may_complain(&self) -> bool {
         let now = Instant::now();
@@ -201,6 +224,7 @@ fn run(
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         pipes: pipe::Pool::default(),
         sessions: Registry::new(id, workers),
+        alarm: RefCell::new(None),
         complained: Cell::new(None),
     });
     // Not a LocalSet: one that is woken by its own thread's events writes to an eventfd each time.
