@@ -220,7 +220,7 @@ impl Process {
             Rc::clone(&supervisor),
         ));
         start_agents(&self.topology, &supervisor);
-        start_checks(&self.topology, &supervisor).await;
+        start_checks(&self.topology, &supervisor, self.config.spread_checks).await;
         tokio::task::spawn_local(tick(Arc::clone(&self.topology)));
         let mut binds: Vec<_> = (0..self.workers).map(|_| Vec::new()).collect();
         for (frontend, address, sockets) in self.frontends {
@@ -309,7 +309,7 @@ async fn drain(workers: Workers, grace: Duration, stop: impl Future<Output = ()>
 
 /// Starts checking, and waits until every server that is to be known before the first session
 /// was checked once.
-async fn start_checks(topology: &Topology, supervisor: &Rc<Supervisor>) {
+async fn start_checks(topology: &Topology, supervisor: &Rc<Supervisor>, spread: u8) {
     let checked: Vec<_> = topology
         .servers()
         .filter(|server| server.config.check.is_some())
@@ -323,14 +323,14 @@ async fn start_checks(topology: &Topology, supervisor: &Rc<Supervisor>) {
         .unwrap_or_default();
     let (known, mut all_known) = Known::channel();
     for (index, server) in checked.iter().enumerate() {
-        let spread = checker::first_delay(index, checked.len(), smallest);
+        let delay = checker::first_delay(index, checked.len(), smallest);
         let first = match server.config.policy.init_state {
-            InitState::Known => First::AtOnce(known.clone(), spread),
-            _ => First::After(spread),
+            InitState::Known => First::AtOnce(known.clone(), delay),
+            _ => First::After(delay),
         };
         let timeouts = topology.backend(server.id.backend).config.timeout;
         let (server, supervisor) = (Arc::clone(server), Rc::clone(supervisor));
-        tokio::task::spawn_local(checker::run(server, timeouts, first, supervisor));
+        tokio::task::spawn_local(checker::run(server, timeouts, first, spread, supervisor));
     }
     drop(known);
     if tokio::time::timeout(KNOWN_BEFORE, all_known.recv())

@@ -1,5 +1,6 @@
 //! The loop that checks one server.
 
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,11 +46,12 @@ impl Known {
     }
 }
 
-/// Checks `server` for ever.
+/// Checks `server` for ever; the intervals vary by `spread` percent.
 pub async fn run(
     server: Arc<Server>,
     timeouts: ServerTimeouts,
     first: First,
+    spread: u8,
     supervisor: Rc<Supervisor>,
 ) {
     let Some(check) = server.config.check.clone() else {
@@ -85,7 +87,7 @@ pub async fn run(
             probe.run(&server).await
         };
         hurried &= !report.status.passed();
-        let mut interval = supervisor.check_finished(&server, report);
+        let mut interval = varied(supervisor.check_finished(&server, report), spread, random());
         if hurried && server.is_up() {
             // Traffic fails and so does the check: clients should not wait for the verdict.
             interval = interval.min(spacing(&check));
@@ -121,6 +123,18 @@ async fn wait(
     }
 }
 
+/// The interval, longer or shorter by up to `spread` percent (configuration.txt,
+/// "spread-checks"); `random` is any number.
+fn varied(interval: Duration, spread: u8, random: u32) -> Duration {
+    let part = f64::from(random) / f64::from(u32::MAX) * 2.0 - 1.0;
+    interval.mul_f64(1.0 + part * f64::from(spread) / 100.0)
+}
+
+/// Good enough to keep checks out of step.
+fn random() -> u32 {
+    RandomState::new().hash_one(()) as u32
+}
+
 /// The least time between two checks, however loudly traffic asks.
 fn spacing(check: &CheckConfig) -> Duration {
     (check.interval / 40).clamp(Duration::from_millis(10), Duration::from_millis(50))
@@ -137,6 +151,13 @@ mod tests {
     use super::*;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    #[test]
+    fn intervals_vary_by_so_many_percent() {
+        assert_eq!(varied(MS(2000), 0, 12345), MS(2000));
+        assert_eq!(varied(MS(2000), 50, 0), MS(1000));
+        assert_eq!(varied(MS(2000), 50, u32::MAX), MS(3000));
+    }
 
     #[test]
     fn first_checks_are_spread_over_the_smallest_interval() {

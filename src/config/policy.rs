@@ -54,6 +54,8 @@ pub enum Failback {
     AtOnce,
     /// After it was up for this long.
     Delay(Duration),
+    /// When the operator says that it is ready.
+    Manual,
 }
 
 /// `flap_damping`: a server that goes down soon after it came up is kept away longer each time.

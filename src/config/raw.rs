@@ -35,6 +35,7 @@ use self::servers::{backend, balance};
 pub(super) struct RawConfig {
     pub(super) threads: Option<NonZeroUsize>,
     pub(super) grace: Option<Duration>,
+    pub(super) spread_checks: Option<u8>,
     pub(super) log: LogConfig,
     pub(super) defaults: RawDefaults,
     pub(super) frontends: Field<Vec<RawFrontend>>,
@@ -114,12 +115,16 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
     let threads = fields
         .read("threads", |item| r.number(item, 1..=1024))
         .given();
+    let spread_checks = fields
+        .read("spread_checks", |item| r.number(item, 0..=50))
+        .given();
     let grace = fields
         .read("grace", |item| r.duration_or_zero(item))
         .given();
     let config = RawConfig {
         threads: threads.and_then(|threads| NonZeroUsize::new(threads.value as usize)),
         grace: grace.map(|grace| grace.value),
+        spread_checks: spread_checks.map(|percent| percent.value as u8),
         log: fields
             .read("log", |item| log::read(r, item))
             .given()

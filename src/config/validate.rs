@@ -40,6 +40,7 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
     Some(Config {
         threads: raw.threads,
         grace: raw.grace.unwrap_or(DEFAULT_GRACE),
+        spread_checks: raw.spread_checks.unwrap_or(0),
         log: raw.log,
         frontends: frontends?,
         backends: backends?,

@@ -11,7 +11,7 @@ use crate::topology::status::{Admin, Checking};
 use crate::topology::{Frontend, Server};
 
 impl Supervisor {
-    /// Takes what `who` wants of a server.
+    /// Takes what `who` wants of a server. Calling it ready also ends its probation.
     pub fn set_admin(self: &Rc<Self>, server: &Arc<Server>, admin: Admin, who: &str) {
         let (from, before) = server.update(|status| {
             let from = std::mem::replace(&mut status.admin, admin);
@@ -20,6 +20,9 @@ impl Supervisor {
         let who = who.to_owned();
         let reason = Reason::Operator { who };
         self.settle(server, reason.clone());
+        if let (Admin::Ready, Some(hold)) = (admin, server.status().hold) {
+            self.release(server, hold);
+        }
         if from != admin && server.status().state == before {
             self.journal.record(Event::AdminChanged {
                 server: server.path.clone(),

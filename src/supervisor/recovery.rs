@@ -39,19 +39,24 @@ impl Supervisor {
             status.slowstart = server.config.policy.slowstart.map(|_| now);
             status.hold
         });
-        if let Some(hold) = hold {
-            let (supervisor, server) = (Rc::clone(self), Arc::clone(server));
-            tokio::task::spawn_local(async move {
-                tokio::time::sleep_until(hold.until.into()).await;
-                supervisor.release(&server, hold);
-            });
-        } else {
-            self.start_slowly(server, now);
+        match hold {
+            None => self.start_slowly(server, now),
+            Some(hold) => self.release_in_time(server, hold),
         }
     }
 
+    fn release_in_time(self: &Rc<Self>, server: &Arc<Server>, hold: Hold) {
+        // Without a time the operator releases it.
+        let Some(until) = hold.until else { return };
+        let (supervisor, server) = (Rc::clone(self), Arc::clone(server));
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep_until(until.into()).await;
+            supervisor.release(&server, hold);
+        });
+    }
+
     /// Ends a probation, unless the server has gone down and got another one since.
-    fn release(self: &Rc<Self>, server: &Arc<Server>, hold: Hold) {
+    pub(super) fn release(self: &Rc<Self>, server: &Arc<Server>, hold: Hold) {
         let now = Instant::now();
         let released = server.update(|status| {
             let ends = status.hold == Some(hold) && status.state != State::Down;
@@ -134,9 +139,11 @@ pub fn probation(
     status: &mut ServerStatus,
     now: Instant,
 ) -> Option<Hold> {
-    let failback = match backend.failover.failback {
-        Failback::Delay(delay) if !takes_from_nobody => delay,
-        Failback::Delay(_) | Failback::AtOnce => Duration::ZERO,
+    let (failback, manual) = match backend.failover.failback {
+        Failback::AtOnce => (Duration::ZERO, false),
+        _ if takes_from_nobody => (Duration::ZERO, false),
+        Failback::Delay(delay) => (delay, false),
+        Failback::Manual => (Duration::ZERO, true),
     };
     let silent = std::mem::take(&mut status.was_silent);
     let damping = if silent {
@@ -150,6 +157,12 @@ pub fn probation(
     if silent {
         penalty = penalty.max(SILENCE_DAMPING.penalty);
     }
+    if manual {
+        return Some(Hold {
+            until: None,
+            reason: HoldReason::Failback,
+        });
+    }
     let reason = match (penalty > failback, silent) {
         (true, true) => HoldReason::Silent,
         (true, false) => HoldReason::Flapping,
@@ -157,7 +170,7 @@ pub fn probation(
     };
     let length = penalty.max(failback);
     (length > Duration::ZERO).then(|| Hold {
-        until: now + length,
+        until: Some(now + length),
         reason,
     })
 }

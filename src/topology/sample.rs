@@ -65,6 +65,7 @@ pub(crate) fn empty_config() -> Config {
     Config {
         threads: None,
         grace: Duration::ZERO,
+        spread_checks: 0,
         log: LogConfig {
             level: LogLevel::Info,
             format: LogFormat::Text,

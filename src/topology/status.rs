@@ -154,8 +154,8 @@ pub enum HoldReason {
 /// A server's time of probation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hold {
-    /// When it ends.
-    pub until: Instant,
+    /// When it ends; `None` is when the operator says so.
+    pub until: Option<Instant>,
     /// Why it began.
     pub reason: HoldReason,
 }
@@ -217,7 +217,7 @@ impl fmt::Display for Admin {
 impl fmt::Display for HoldReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Failback => "it has to stay up for a while before it is used again",
+            Self::Failback => "sessions have not been allowed to go back to it yet",
             Self::Flapping => "it came and went too often",
             Self::Silent => "it had accepted sessions without answering them",
         })

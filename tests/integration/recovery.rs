@@ -1,10 +1,13 @@
 //! Servers that come back.
 
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use crate::harness::farm::Farm;
 use crate::harness::http;
 use crate::harness::server::Server;
+use crate::harness::temp::TempDir;
 
 /// Two servers, one after the other, of which the second to come up is to prove itself for an hour.
 fn farm() -> (Farm, [Server; 2]) {
@@ -83,4 +86,125 @@ fn a_session_that_waits_gets_a_server_as_soon_as_it_is_up() {
     let session = &backstop.wait_for_sessions(1)[0];
     assert_eq!((&*session.server, &*session.retries), ("s2", "+1"));
     assert!(session.total_time < 1000, "{} ms", session.total_time);
+}
+
+/// A runtime API for a test to act as the operator on.
+struct Operator {
+    directory: TempDir,
+}
+
+impl Operator {
+    fn new() -> Self {
+        Self {
+            directory: TempDir::new(),
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("api.sock")
+    }
+
+    fn config(&self) -> String {
+        format!(
+            "[api]\nsocket = \"{}\"\nlevel = \"admin\"",
+            self.socket().display()
+        )
+    }
+
+    fn say(&self, line: &str) {
+        let mut stream = UnixStream::connect(self.socket()).expect("the runtime API listens");
+        writeln!(stream, "{line}").expect("taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert_eq!(answer.trim(), "");
+    }
+}
+
+#[test]
+fn with_manual_failback_the_operator_decides() {
+    let operator = Operator::new();
+    let farm = Farm::new()
+        .top(&operator.config())
+        .backend(r#"check = { interval = "50ms" }"#)
+        .backend(r#"failback = "manual""#);
+    let (mut primary, backup) = (
+        Server::named(farm.next(), "s1"),
+        Server::named(farm.next(), "s2"),
+    );
+    let farm = farm.server("s1", primary.address(), "check = true").server(
+        "s2",
+        backup.address(),
+        "check = true, backup = true",
+    );
+    let backstop = farm.start();
+    primary.stop();
+    farm.stats().wait_for_down("s1");
+    primary.restart();
+    backstop.wait_for_log("Server bk/s1 is UP");
+    assert_eq!(ask(&farm), ["s2\n"; 4]);
+    operator.say("set server bk/s1 state ready");
+    backstop.wait_for_log("Server bk/s1 is used again");
+    assert_eq!(ask(&farm), ["s1\n"; 4]);
+}
+
+/// Sessions that have had an answer, so that they stand on a server.
+fn sessions(farm: &Farm, count: usize) -> Vec<std::net::TcpStream> {
+    let open = |_| {
+        let mut stream = farm.connect();
+        stream.write_all(b"x").expect("sent");
+        stream.read_exact(&mut [0]).expect("an answer");
+        stream
+    };
+    (0..count).map(open).collect()
+}
+
+#[test]
+fn a_primary_that_comes_up_ends_the_sessions_on_backups() {
+    let farm = Farm::new()
+        .backend(r#"check = { interval = "50ms" }"#)
+        .backend(r#"on_marked_up = "shutdown-backup-sessions""#);
+    let (mut primary, backup) = (Server::echo(farm.next()), Server::echo(farm.next()));
+    let farm = farm.server("s1", primary.address(), "check = true").server(
+        "s2",
+        backup.address(),
+        "check = true, backup = true",
+    );
+    let backstop = farm.start();
+    primary.stop();
+    farm.stats().wait_for_down("s1");
+    let _sessions = sessions(&farm, 3);
+    primary.restart();
+    let ended = backstop.wait_for_sessions(3);
+    assert!(
+        ended
+            .iter()
+            .all(|session| session.code == "UD" && session.server == "s2")
+    );
+}
+
+fn codes_after_maintenance(on_marked_down: &str) -> Vec<String> {
+    let operator = Operator::new();
+    let farm = Farm::new().top(&operator.config()).backend(on_marked_down);
+    let server = Server::echo(farm.next());
+    let farm = farm.server("s1", server.address(), "check = true");
+    let backstop = farm.start();
+    let _sessions = sessions(&farm, 12);
+    operator.say("set server bk/s1 state maint");
+    backstop
+        .wait_for_sessions(12)
+        .into_iter()
+        .map(|session| session.code)
+        .collect()
+}
+
+#[test]
+fn sessions_of_a_server_that_goes_down_end_at_once() {
+    let codes = codes_after_maintenance(r#"on_marked_down = "shutdown-sessions""#);
+    assert_eq!(codes, ["DD"; 12]);
+}
+
+#[test]
+fn sessions_of_a_server_that_goes_down_end_at_a_rate() {
+    let codes = codes_after_maintenance(r#"on_marked_down = { after = "100ms", rate = 40 }"#);
+    assert_eq!(codes, ["DD"; 12]);
 }

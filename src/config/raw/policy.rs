@@ -197,7 +197,7 @@ fn hedge(r: &mut Reader<'_>, item: Item<'_>) -> Option<Hedge> {
 
 fn failback(r: &mut Reader<'_>, item: Item<'_>) -> Option<Failback> {
     if let DeValue::String(_) = item.value {
-        let words = [("at-once", Failback::AtOnce)];
+        let words = [("at-once", Failback::AtOnce), ("manual", Failback::Manual)];
         return r.choice_or(item, &words, " or a table such as `{ delay = \"30s\" }`");
     }
     let mut fields = r.table(item, Kind::Failback)?;

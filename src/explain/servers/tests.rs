@@ -138,14 +138,14 @@ fn probation_is_a_reason_until_nobody_else_is_left() {
     let backend = &topology.backends[0];
     backend.servers[0].update(|status| {
         status.hold = Some(Hold {
-            until: topology.started,
+            until: Some(topology.started),
             reason: HoldReason::Failback,
         });
     });
     backend.recompute(topology.started);
     assert_eq!(
         why_not(&topology)[0].as_deref(),
-        Some("up, but it has to stay up for a while before it is used again")
+        Some("up, but sessions have not been allowed to go back to it yet")
     );
     (1..4).for_each(|server| take_down(&topology, 0, server));
     assert_eq!(

@@ -246,7 +246,7 @@ impl<'s> World<'s> {
             status.slowstart = server.config.policy.slowstart.map(|_| now);
             status.hold
         });
-        let length = hold.map_or(0, |hold| (hold.until - now).as_millis() as Millis);
+        let length = hold.map_or(0, |hold| (hold.until.unwrap() - now).as_millis() as Millis);
         let (farm, scene) = (self.backend_scene(id), self.server_scene(id));
         let at = self.now;
         let wanted = self.model_of(id).probation(farm, scene, at);
