@@ -257,7 +257,13 @@ impl Process {
             tokio::task::spawn_local(api::serve::serve(listener, file, api, config.level));
         }
         supervisor.begin();
-        let workers = Workers::start(&self.topology, binds, queues, self.config.log)?;
+        let workers = Workers::start(
+            &self.topology,
+            binds,
+            queues,
+            self.config.log,
+            self.config.pin_threads,
+        )?;
         self.readiness.reach(Point::Ready);
         tracing::info!(
             target: "process",

@@ -115,6 +115,8 @@ pub fn parse(
 pub struct Config {
     /// Worker threads; unset means one per core that the process may run on.
     pub threads: Option<NonZeroUsize>,
+    /// Whether each worker thread stays on a core of its own.
+    pub pin_threads: bool,
     /// By how many percent the time between two checks varies, at random, 0 to 50.
     pub spread_checks: u8,
     /// How long sessions may go on after the first stop signal.

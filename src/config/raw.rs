@@ -34,6 +34,7 @@ use self::servers::{backend, balance};
 /// A whole file.
 pub(super) struct RawConfig {
     pub(super) threads: Option<NonZeroUsize>,
+    pub(super) pin_threads: Option<bool>,
     pub(super) grace: Option<Duration>,
     pub(super) spread_checks: Option<u8>,
     pub(super) log: LogConfig,
@@ -115,6 +116,7 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
     let threads = fields
         .read("threads", |item| r.number(item, 1..=1024))
         .given();
+    let pin_threads = fields.read("pin_threads", |item| r.boolean(item)).given();
     let spread_checks = fields
         .read("spread_checks", |item| r.number(item, 0..=50))
         .given();
@@ -123,6 +125,7 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
         .given();
     let config = RawConfig {
         threads: threads.and_then(|threads| NonZeroUsize::new(threads.value as usize)),
+        pin_threads,
         grace: grace.map(|grace| grace.value),
         spread_checks: spread_checks.map(|percent| percent.value as u8),
         log: fields

@@ -39,6 +39,7 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
     let backends = backends::build(raw, &index, problems);
     Some(Config {
         threads: raw.threads,
+        pin_threads: raw.pin_threads.unwrap_or(false),
         grace: raw.grace.unwrap_or(DEFAULT_GRACE),
         spread_checks: raw.spread_checks.unwrap_or(0),
         log: raw.log,

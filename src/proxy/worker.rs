@@ -22,6 +22,7 @@ use super::registry::{Page, Query, Registry, SessionId, Shutdown};
 use crate::config::LogConfig;
 use crate::id::FrontendId;
 use crate::outcome::Cause;
+use crate::sys::cores;
 use crate::topology::Topology;
 
 /// Bytes read at once; sessions of a worker take turns with one such buffer.
@@ -161,7 +162,8 @@ impl Worker {
 }
 
 impl Workers {
-    /// Starts one thread for each element of `binds`, each with one of `queues`.
+    /// Starts one thread for each element of `binds`, each with one of `queues`, and if `pinned`
+    /// on a core of its own.
     ///
     /// # Errors
     /// When a thread or its event loop cannot be made.
@@ -170,6 +172,7 @@ impl Workers {
         binds: Vec<Vec<Bind>>,
         queues: Queries,
         log: LogConfig,
+        pinned: bool,
     ) -> io::Result<Self> {
         let (stage, stages) = watch::channel(Stage::Running);
         let workers = queues.len();
@@ -182,7 +185,12 @@ impl Workers {
                 let place = (id, workers);
                 std::thread::Builder::new()
                     .name(format!("worker-{id}"))
-                    .spawn(move || run(place, topology, binds, queue, log, stages))
+                    .spawn(move || {
+                        if pinned && let Err(error) = cores::pin(id) {
+                            tracing::warn!("Worker {id} cannot stay on a core: {error}.");
+                        }
+                        run(place, topology, binds, queue, log, stages)
+                    })
             });
         Ok(Self {
             threads: threads.collect::<io::Result<_>>()?,

@@ -1,5 +1,6 @@
 //! What Backstop asks of the operating system: sockets and limits.
 
+pub mod cores;
 pub mod limits;
 pub mod options;
 pub mod sockets;

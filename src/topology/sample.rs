@@ -64,6 +64,7 @@ fn frontend(name: &str, rules: Vec<RuleConfig>, default: Option<BackendId>) -> F
 pub(crate) fn empty_config() -> Config {
     Config {
         threads: None,
+        pin_threads: false,
         grace: Duration::ZERO,
         spread_checks: 0,
         log: LogConfig {
