@@ -1,7 +1,7 @@
 //! Backstop beside a minimal relay, HAProxy and nginx, measured in turns on one machine.
 //!
 //! `cargo bench --bench compare` needs four cores and the programs `wrk`, `iperf3`, `nginx`,
-//! `haproxy` and `taskset`. HAPROXY, NGINX and BACKSTOP name other builds. Every proxy has one
+//! `haproxy`, `taskset` and `setpriv`. HAPROXY, NGINX and BACKSTOP name other builds. Every proxy has one
 //! core; the servers and the load have the others. CPU time is that of the proxy's process, from
 //! `/proc/PID/stat`.
 

@@ -31,8 +31,9 @@ impl Process {
     ) -> io::Result<Self> {
         let log = fs::File::create(complaints)?;
         let cores: Vec<_> = cores.iter().map(usize::to_string).collect();
-        let child = Command::new("taskset")
-            .args(["-c", &cores.join(",")])
+        // The signal ends it with this process, however that ends.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "taskset", "-c", &cores.join(",")])
             .args(command)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
