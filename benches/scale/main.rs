@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench scale` needs what the comparison needs (see `benches/compare`). Workers
 //! have a core each; with more workers than half of the cores, load and servers share them, so
-//! the last line says less than the ratio of the CPU times does.
+//! the last line says less than the ratio of the CPU times does. Each proxy is measured by itself,
+//! not in turns: for a comparison of proxies there is `compare`.
 
 #[path = "../compare/floor.rs"]
 #[allow(dead_code)]
