@@ -10,6 +10,7 @@
 //! - [`health`]: what check results mean. [`checks`]: the checks themselves.
 //! - [`proxy`]: sessions: accept, route, connect, forward, account.
 //! - [`supervisor`]: the one place where a server's state changes; [`events`]: its words.
+//! - [`state`]: what is known of servers, kept across restarts.
 //! - [`resolver`]: names to addresses.
 //! - [`admin`]: the stats page, which only reads.
 //! - [`api`]: HAProxy's runtime API on a Unix socket.
@@ -34,6 +35,7 @@ pub mod outcome;
 pub mod process;
 pub mod proxy;
 pub mod resolver;
+pub mod state;
 pub mod supervisor;
 pub mod sys;
 pub mod topology;

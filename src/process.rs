@@ -27,6 +27,7 @@ use crate::id::FrontendId;
 use crate::proxy::worker::Bind;
 use crate::proxy::{Sessions, Stage, Workers};
 use crate::resolver;
+use crate::state::{self, Keeper};
 use crate::supervisor::Supervisor;
 use crate::sys::options::SocketOptions;
 use crate::sys::sockets;
@@ -196,10 +197,17 @@ impl Process {
         let cut = local.block_on(&runtime, async {
             let grace = self.config.grace;
             let readiness = self.readiness.clone();
+            let (topology, journal) = (Arc::clone(&self.topology), self.journal.clone());
+            let state = self.config.state.clone();
             let workers = self.start().await?;
+            let keeper = state.map(|state| Keeper::start(&state, topology, journal));
             stop().await;
             readiness.reach(Point::Stopping);
-            Ok(drain(workers, grace, stop()).await)
+            let cut = drain(workers, grace, stop()).await;
+            if let Some(keeper) = keeper {
+                keeper.finish();
+            }
+            Ok(cut)
         });
         drop(local);
         // A look-up that no name server answers would keep its thread, and us, for much longer.
@@ -214,6 +222,10 @@ impl Process {
             sessions.clone(),
             self.journal.clone(),
         );
+        if let Some(config) = &self.config.state {
+            state::restore(config, &self.topology);
+        }
+        supervisor.resume_probations();
         resolver::resolve_all(&self.topology, &supervisor).await;
         tokio::task::spawn_local(resolver::run(
             Arc::clone(&self.topology),

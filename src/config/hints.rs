@@ -214,6 +214,7 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
             "write a `[frontends.NAME]` and a `[backends.NAME]`; `listen stats` is `[stats]` here",
         ),
         (File, "nbthread" | "nbproc") => called("threads"),
+        (File, "server-state-file" | "server_state_file") => called("state_file"),
         (File, "hard-stop-after" | "hard_stop_after") => called("grace"),
         (Frontend, "servers" | "balance" | "allbackups" | "retries") => {
             say("this belongs to a backend")

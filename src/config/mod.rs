@@ -25,7 +25,7 @@ use std::time::Duration;
 
 pub use self::check::{AgentConfig, CheckConfig, CheckKind};
 pub(crate) use self::hints::closest;
-use self::operation::{ApiConfig, EventsConfig};
+use self::operation::{ApiConfig, EventsConfig, StateConfig};
 use self::policy::{FailoverPolicy, ServerPolicy};
 use self::report::{Problem, Report, Span};
 
@@ -133,6 +133,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// The runtime API, if it is to be served.
     pub api: Option<ApiConfig>,
+    /// What outlives a restart, and where.
+    pub state: Option<StateConfig>,
 }
 
 /// `[log]`.

@@ -1,6 +1,7 @@
 //! What operators look at and steer by.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `[events]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,4 +46,13 @@ pub enum Level {
     Operator,
     /// Change everything.
     Admin,
+}
+
+/// `state_file` and `state_max_age`: what outlives a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateConfig {
+    /// Where it is saved.
+    pub file: PathBuf,
+    /// An older one is ignored at the start.
+    pub max_age: Duration,
 }

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fields::{At, Field, Fields, Item, Reader, Text, entries, one_or_list};
 use super::hints::Kind;
-use super::operation::{ApiConfig, EventsConfig};
+use super::operation::{ApiConfig, EventsConfig, StateConfig};
 use super::report::{Problem, Span};
 use super::value;
 use super::{Balance, ClientTimeouts, Credentials, LogConfig, ServerTimeouts, SpliceMode};
@@ -22,6 +22,7 @@ mod check;
 mod log;
 mod operation;
 mod policy;
+mod process;
 mod servers;
 mod socket;
 
@@ -44,6 +45,7 @@ pub(super) struct RawConfig {
     pub(super) stats: Option<RawStats>,
     pub(super) events: Option<EventsConfig>,
     pub(super) api: Option<ApiConfig>,
+    pub(super) state: Option<StateConfig>,
 }
 
 /// `[defaults]`.
@@ -145,6 +147,7 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
             .read("events", |item| operation::events(r, item))
             .given(),
         api: fields.read("api", |item| operation::api(r, item)).given(),
+        state: process::state(r, &mut fields),
     };
     fields.finish(r);
     config

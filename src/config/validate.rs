@@ -48,6 +48,7 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
         stats: raw.stats.as_ref().map(stats),
         events: raw.events.clone().unwrap_or_default(),
         api: raw.api.clone(),
+        state: raw.state.clone(),
     })
 }
 

@@ -15,6 +15,19 @@ pub struct Bounces {
 }
 
 impl Bounces {
+    /// The count as it was at a time in the past.
+    pub fn counted_at(count: f64, at: Instant) -> Self {
+        Self {
+            count,
+            at: Some(at),
+        }
+    }
+
+    /// The count and when it was taken; `None` before the first recovery.
+    pub fn counted(&self) -> Option<(f64, Instant)> {
+        self.at.map(|at| (self.count, at))
+    }
+
     /// Counts a recovery at `now` and returns how long it keeps the server away.
     pub fn recovered(&mut self, damping: &FlapDamping, now: Instant) -> Duration {
         let remembered = self.remembered(damping, now);

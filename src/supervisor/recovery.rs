@@ -45,6 +45,15 @@ impl Supervisor {
         }
     }
 
+    /// Lets the probations that were there at the start come to their ends.
+    pub fn resume_probations(self: &Rc<Self>) {
+        for server in self.topology.servers() {
+            if let Some(hold) = server.status().hold {
+                self.release_in_time(server, hold);
+            }
+        }
+    }
+
     fn release_in_time(self: &Rc<Self>, server: &Arc<Server>, hold: Hold) {
         // Without a time the operator releases it.
         let Some(until) = hold.until else { return };

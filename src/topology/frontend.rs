@@ -78,6 +78,11 @@ impl Frontend {
         self.latched[index].load(Relaxed)
     }
 
+    /// Has the rule at `index` go on to match as it did before a restart, until its `until` holds.
+    pub fn latch(&self, index: usize) {
+        self.latched[index].store(true, Relaxed);
+    }
+
     /// Lets rules with `until` begin or end to match. Only the supervisor calls this, when a
     /// server has changed.
     pub fn settle(&self, facts: &impl Facts) {

@@ -77,6 +77,7 @@ pub(crate) fn empty_config() -> Config {
         stats: None,
         events: EventsConfig::default(),
         api: None,
+        state: None,
     }
 }
 

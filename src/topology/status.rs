@@ -6,11 +6,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::health::flap::Bounces;
 use crate::health::judge::CheckHealth;
 
 /// Whether a server serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// It has no check and is taken as up.
     Unchecked,
@@ -25,7 +28,8 @@ pub enum State {
 }
 
 /// What somebody wants of a server, regardless of its checks; the last one is the strongest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Admin {
     /// That it serves.
     #[default]
@@ -55,7 +59,8 @@ pub struct AgentVerdict {
 }
 
 /// What a check found, in HAProxy's words (management.txt, `check_status`; `src/check.c`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
     /// The check could not be made, for want of an address for instance.
     SocketError,
@@ -141,7 +146,8 @@ pub struct CheckReport {
 }
 
 /// Why a server that is up does not get sessions while others can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HoldReason {
     /// It has to stay up for a while first (`failback`).
     Failback,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each of which may use only those before it.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "id",
     "outcome",
     "counters",
@@ -17,6 +17,7 @@ const ORDER: [&str; 21] = [
     "topology",
     "explain",
     "events",
+    "state",
     "proxy",
     "supervisor",
     "resolver",

@@ -18,3 +18,4 @@ mod process;
 mod recovery;
 mod scenarios;
 mod simulation;
+mod state;
