@@ -1,8 +1,8 @@
 //! Backstop beside a minimal relay, HAProxy and nginx, measured in turns on one machine.
 //!
-//! `cargo bench --bench compare` needs four cores and the programs `wrk`, `iperf3`, `nginx`,
+//! `cargo bench --bench compare` needs two cores, better four, and the programs `wrk`, `iperf3`, `nginx`,
 //! `haproxy`, `taskset` and `setpriv`. HAPROXY, NGINX and BACKSTOP name other builds. Every proxy has one
-//! core; the servers and the load have the others. CPU time is that of the proxy's process, from
+//! core; the servers and the load have the others, or share the other. CPU time is that of the proxy's process, from
 //! `/proc/PID/stat`.
 
 mod floor;

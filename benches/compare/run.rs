@@ -64,6 +64,26 @@ struct Cores {
     load: Vec<usize>,
 }
 
+impl Cores {
+    /// The proxy has a core for itself. Of fewer than four, load and servers share one, which keeps
+    /// the proxy from being busy all the time: rates say little then, CPU time and ratios do.
+    fn share(cores: &[usize]) -> io::Result<Self> {
+        let (servers, load) = match cores {
+            [] | [_] => return Err(io::Error::other("this needs two cores, and better four")),
+            [_, shared] | [_, shared, _] => (vec![*shared], vec![*shared]),
+            [_, server, load, other, others @ ..] => (
+                [server].into_iter().chain(others).copied().collect(),
+                vec![*load, *other],
+            ),
+        };
+        Ok(Self {
+            proxy: vec![cores[0]],
+            servers,
+            load,
+        })
+    }
+}
+
 struct Bench<'a> {
     plan: &'a Plan,
     cores: Cores,
@@ -102,19 +122,7 @@ pub(crate) fn all(plan: &Plan) -> io::Result<Figures> {
 
 impl<'a> Bench<'a> {
     fn start(plan: &'a Plan) -> io::Result<Self> {
-        let cores = process::cores()?;
-        let [proxy, server, load @ ..] = &cores[..] else {
-            return Err(io::Error::other("this needs four cores"));
-        };
-        let (load, others) = load.split_at(load.len().min(2));
-        let cores = Cores {
-            proxy: vec![*proxy],
-            servers: [*server].iter().chain(others).copied().collect(),
-            load: load.to_vec(),
-        };
-        if cores.load.len() < 2 {
-            return Err(io::Error::other("this needs four cores"));
-        }
+        let cores = Cores::share(&process::cores()?)?;
         let directory = subjects::directory()?;
         let servers = subjects::start_servers(&cores.servers, &directory)?;
         let start = |&subject: &Subject| Ok((subject, subject.start(1, &cores.proxy, &directory)?));

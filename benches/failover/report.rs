@@ -31,8 +31,16 @@ pub(crate) fn print_head(load: &Load, fault: Fault, victims: usize) {
         machine::load_average(),
     );
     println!(
-        "{:<26} {:>11} {:>7} {:>4} {:>10} {:>10} {:>10} {:>11}",
-        "proxy", "connections", "failed", "cut", "slowest", "p99", "over 50 ms", "marked DOWN"
+        "{:<26} {:>11} {:>7} {:>4} {:>10} {:>10} {:>10} {:>10} {:>11}",
+        "proxy",
+        "connections",
+        "failed",
+        "cut",
+        "before",
+        "slowest",
+        "p99",
+        "over 50 ms",
+        "marked DOWN"
     );
 }
 
@@ -42,14 +50,22 @@ impl Report {
         let lost = self.connections.iter().filter(|c| !c.answered);
         let (cut, failed): (Vec<_>, Vec<_>) = lost.partition(|c| c.began < self.failed);
         let (cut, failed) = (cut.len(), failed.len());
-        let mut times: Vec<_> = self.connections.iter().map(|c| c.took).collect();
+        // How long one that was cut took to end says nothing about the others.
+        let others = self.connections.iter();
+        let others = others.filter(|c| c.answered || c.began >= self.failed);
+        let mut times: Vec<_> = others.map(|c| c.took).collect();
         times.sort();
+        // What the machine does to connections while nothing has failed.
+        let ended = self.connections.iter();
+        let ended = ended.filter(|c| c.answered && c.began + c.took < self.failed);
+        let before = ended.map(|c| c.took);
         let slow = times.iter().filter(|&&time| time > SLOW).count();
         let noticed = self
             .noticed
             .map_or("never".to_owned(), |n| format!("{:.2} s", n.as_secs_f32()));
         println!(
-            "{proxy:<26} {count:>11} {failed:>7} {cut:>4} {:>10} {:>10} {slow:>10} {noticed:>11}",
+            "{proxy:<26} {count:>11} {failed:>7} {cut:>4} {:>10} {:>10} {:>10} {slow:>10} {noticed:>11}",
+            milliseconds(before.max().as_ref()),
             milliseconds(times.last()),
             milliseconds(times.get(times.len() * 99 / 100)),
         );

@@ -27,6 +27,10 @@ use crate::topology::{Backend, Server};
 /// The longest wait before a server is tried a second time (configuration.txt, "retries").
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// How often an attempt that waits looks whether other sessions have found its server dead. It is
+/// more than a connection within a site takes, so that hardly any attempt looks at all.
+pub(super) const GLANCE: Duration = Duration::from_millis(8);
+
 /// Why an attempt failed.
 #[derive(Debug)]
 enum Failure {
@@ -126,7 +130,7 @@ impl Search<'_> {
         tokio::select! {
             biased;
             dialled = first.as_mut() => self.finished(server, dialled),
-            () = sleep(patience) => self.race(server, first).await,
+            () = slow(server, patience) => self.race(server, first).await,
         }
     }
 
@@ -143,10 +147,9 @@ impl Search<'_> {
         first_server.suspect();
         loop {
             let joining = self.fresh_server();
-            let patience = joining.as_ref().and_then(|rival| self.patience(rival));
-            if let Some(server) = joining {
-                self.account.hedge(&server);
-                let own = Arc::clone(&server);
+            if let Some(server) = &joining {
+                self.account.hedge(server);
+                let (server, own) = (Arc::clone(server), Arc::clone(server));
                 let dialling = Box::pin(async move { dial(config, &own).await });
                 rivals.push(Rival { server, dialling });
             }
@@ -164,11 +167,13 @@ impl Search<'_> {
                 }
                 Poll::Pending
             });
-            let (index, dialled) = match patience {
+            let patience = joining.as_ref().and_then(|rival| self.patience(rival));
+            let (index, dialled) = match joining.as_deref().zip(patience) {
                 None => finished.await,
-                Some(patience) => match timeout(patience, finished).await {
-                    Ok(finished) => finished,
-                    Err(_) => continue,
+                Some((youngest, patience)) => tokio::select! {
+                    biased;
+                    finished = finished => finished,
+                    () = slow(youngest, patience) => continue,
                 },
             };
             let server = match index {
@@ -276,6 +281,21 @@ impl Search<'_> {
             Hedge::After(delay) => Some(delay),
         }
     }
+}
+
+/// Ends when an attempt has taken `patience`, or before that when `server` has come to be suspected
+/// since: a SYN that meets a dying listener is lost, and the next session's is refused.
+async fn slow(server: &Server, patience: Duration) {
+    let was_suspected = server.is_suspected();
+    let mut left = patience;
+    while left > GLANCE {
+        sleep(GLANCE).await;
+        left -= GLANCE;
+        if !was_suspected && server.is_suspected() {
+            return;
+        }
+    }
+    sleep(left).await;
 }
 
 async fn dial(backend: &BackendConfig, server: &Server) -> Dialled {

@@ -28,8 +28,9 @@ use crate::topology::Topology;
 /// Bytes read at once; sessions of a worker take turns with one such buffer.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
-/// How far ahead the alarm is set; less than a connection attempt is given at least.
-const ALARM: Duration = Duration::from_millis(20);
+/// How far ahead the alarm is set; less than the shortest timer of a connection attempt
+/// ([`super::connect::GLANCE`]).
+const ALARM: Duration = Duration::from_millis(6);
 
 /// How far the process has come in stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

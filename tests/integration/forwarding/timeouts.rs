@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -93,6 +94,18 @@ impl BlackHole {
     }
 }
 
+/// How many connections to `address` wait for the answer to their SYN.
+fn unanswered(address: SocketAddr) -> usize {
+    let SocketAddr::V4(address) = address else {
+        panic!("{address} is not of IPv4");
+    };
+    // As the kernel prints it, the address is a number in the machine's byte order.
+    let ip = u32::from_ne_bytes(address.ip().octets());
+    let remote = format!("{ip:08X}:{:04X} 02", address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+    table.lines().filter(|line| line.contains(&remote)).count()
+}
+
 fn filler(address: &SockAddr) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_nonblocking(true).expect("an option");
@@ -154,6 +167,31 @@ fn only_the_first_sessions_wait_for_a_server_that_does_not_answer() {
         .filter(|s| s.total_time >= 500)
         .count();
     assert_eq!(slow, 1, "the others know better");
+}
+
+#[test]
+fn a_session_that_waits_learns_from_another_that_its_server_is_dead() {
+    let farm = Farm::new().timeout(r#"connect = "60s", client = "60s", server = "60s""#);
+    let farm = farm.backend(r#"hedge = "30s""#);
+    let dying = farm.next();
+    let hole = BlackHole::open(dying);
+    let server = Server::named(farm.next(), "s2");
+    let farm = farm.server("s1", dying, "");
+    let farm = farm.server("s2", server.address(), "");
+    let backstop = farm.start();
+    let entrance = farm.entrance();
+    let others = unanswered(dying);
+    let waiting = thread::spawn(move || http::curl(entrance));
+    wait_until("a SYN should be lost", || unanswered(dying) > others);
+    drop(hole);
+    for _ in 0..2 {
+        assert_eq!(http::curl(entrance).expect("an answer"), "s2\n");
+    }
+    let answer = waiting.join().expect("no panic").expect("an answer");
+    assert_eq!(answer, "s2\n");
+    let sessions = backstop.wait_for_sessions(3);
+    // Its own SYN was lost, and is sent again after a second.
+    assert!(sessions.iter().all(|session| session.total_time < 1000));
 }
 
 #[test]
