@@ -19,9 +19,9 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::id::ServerId;
+use crate::id::Key;
 use crate::supervisor::Supervisor;
-use crate::topology::{Server, Topology};
+use crate::topology::{Current, Server, Topology};
 
 /// How long one look-up may take.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -113,21 +113,23 @@ pub async fn resolve_all(topology: &Topology, supervisor: &Rc<Supervisor>) {
 }
 
 /// Looks up, for ever, the servers that are down or have no address, and less often the others.
-pub async fn run(topology: Arc<Topology>, supervisor: Rc<Supervisor>) {
+pub async fn run(current: Current, supervisor: Rc<Supervisor>) {
     let mut absences = Absences::default();
     let mut all_at = Instant::now() + INTERVAL_UP;
     loop {
         tokio::time::sleep(INTERVAL).await;
         let all = Instant::now() >= all_at;
+        let topology = current.get();
         if all {
             all_at = Instant::now() + INTERVAL_UP;
+            absences.keep(&topology);
         }
         let wanted = |server: &&Arc<Server>| is_named(server) && (all || is_lost(server));
         let mut look_ups = ask_for(topology.servers().filter(wanted).cloned());
         while let Some(done) = look_ups.join_next().await {
             let Ok((server, answer)) = done else { continue };
             let missing = answer == Answer::Missing;
-            let forget = absences.note(server.id, missing, is_lost(&server), Instant::now());
+            let forget = absences.note(server.key, missing, is_lost(&server), Instant::now());
             take(&supervisor, &server, &answer, forget);
         }
     }
@@ -144,18 +146,23 @@ fn is_lost(server: &Server) -> bool {
 
 /// Since when the names of servers have been missing.
 #[derive(Debug, Default)]
-struct Absences(HashMap<ServerId, Instant>);
+struct Absences(HashMap<Key, Instant>);
 
 impl Absences {
     /// Takes whether a server's name is missing at `now`. Returns whether the server should lose
     /// its address.
-    fn note(&mut self, server: ServerId, missing: bool, lost: bool, now: Instant) -> bool {
+    fn note(&mut self, server: Key, missing: bool, lost: bool, now: Instant) -> bool {
         if !missing {
             self.0.remove(&server);
             return false;
         }
         let since = *self.0.entry(server).or_insert(now);
         lost || now.duration_since(since) >= HOLD
+    }
+
+    /// Forgets the servers that `topology` does not have.
+    fn keep(&mut self, topology: &Topology) {
+        self.0.retain(|key, _| topology.server_with(*key).is_some());
     }
 }
 
@@ -222,10 +229,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_up_keeps_its_address_for_a_while() {
-        let server = ServerId {
-            backend: crate::id::BackendId(0),
-            position: 0,
-        };
+        let server = Key::new();
         let mut absences = Absences::default();
         let began = Instant::now();
         let mut note = |missing, lost, seconds| {

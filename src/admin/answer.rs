@@ -92,12 +92,12 @@ impl Site {
     }
 
     fn resource(&self, resource: Resource, accept: Option<&HeaderValue>) -> Response<Body> {
-        let running = &self.running;
+        let running = self.running.latest();
         match resource {
             Resource::Page(view) => self.view(view),
             Resource::Metrics => {
                 let form = Exposition::wanted(accept);
-                long(form.media_type(), metrics::pieces(running.clone(), form))
+                long(form.media_type(), metrics::pieces(running, form))
             }
             Resource::Events(after) => long(JSON, json::events(&running.journal, after)),
             Resource::Health => text(StatusCode::OK, "alive\n".into()),
@@ -113,7 +113,7 @@ impl Site {
     }
 
     fn view(&self, view: View) -> Response<Body> {
-        let (topology, now) = (Arc::clone(&self.running.topology), Instant::now());
+        let (topology, now) = (self.running.latest().topology, Instant::now());
         let selection = Selection {
             view,
             ..Selection::all(Arc::clone(&topology), now)

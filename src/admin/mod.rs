@@ -42,12 +42,13 @@ use crate::config::StatsConfig;
 use crate::config::operation::EventsConfig;
 use crate::counters::Counters;
 use crate::events::Journal;
-use crate::topology::Topology;
+use crate::topology::{Current, Topology};
 
-/// The running proxy as those see it who only look.
+/// The running proxy at one moment, as those see it who only look.
 #[derive(Debug, Clone)]
 pub struct Running {
-    /// What runs.
+    current: Current,
+    /// What ran at that moment.
     pub topology: Arc<Topology>,
     /// What happened.
     pub journal: Journal,
@@ -56,12 +57,28 @@ pub struct Running {
 }
 
 impl Running {
+    /// The proxy at this moment.
+    pub fn new(current: Current, journal: Journal, readiness: Readiness) -> Self {
+        Self {
+            topology: current.get(),
+            current,
+            journal,
+            readiness,
+        }
+    }
+
     /// A proxy of which nothing is known but its topology.
     pub fn of(topology: Arc<Topology>) -> Self {
+        let journal = Journal::new(EventsConfig::default().size, None);
+        Self::new(Current::new(topology), journal, Readiness::default())
+    }
+
+    /// The same proxy at this moment. One answer is made of one moment.
+    #[must_use]
+    pub fn latest(&self) -> Self {
         Self {
-            topology,
-            journal: Journal::new(EventsConfig::default().size, None),
-            readiness: Readiness::default(),
+            topology: self.current.get(),
+            ..self.clone()
         }
     }
 

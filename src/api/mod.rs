@@ -32,9 +32,9 @@ use crate::supervisor::Supervisor;
 use crate::topology::{Backend, Frontend, Server};
 
 /// What commands look at and act on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Api {
-    /// The running proxy.
+    /// The running proxy, at the moment of the command.
     pub running: Running,
     /// The one who changes servers' states.
     pub supervisor: Rc<Supervisor>,
@@ -46,6 +46,15 @@ pub struct Api {
 pub type Refusal = &'static str;
 
 impl Api {
+    /// The same at this moment.
+    #[must_use]
+    pub fn latest(&self) -> Self {
+        Self {
+            running: self.running.latest(),
+            ..self.clone()
+        }
+    }
+
     fn frontend(&self, name: Option<&str>) -> Result<&Arc<Frontend>, Refusal> {
         let name = name.ok_or("A frontend name is expected.")?;
         let mut frontends = self.running.topology.frontends.iter();

@@ -123,7 +123,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
             self.finish().await?;
         }
         for words in commands {
-            let answer = command::run(&self.api, &mut self.client, &words);
+            let answer = command::run(&self.api.latest(), &mut self.client, &words);
             if !self.give(answer).await? {
                 return Ok(false);
             }

@@ -48,6 +48,7 @@ pub async fn run(
 
 /// Has the server become what its agent says. What the agent does not mention stays.
 fn obey(server: &Arc<Server>, answer: &AgentAnswer, supervisor: &Rc<Supervisor>) {
+    let server = &supervisor.latest(server);
     let mut verdict = server.status().agent.clone();
     match &answer.health {
         Some(AgentHealth::Up) => verdict.down = None,

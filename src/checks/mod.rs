@@ -3,6 +3,7 @@
 //! - [`checker`]: the loop that checks one server.
 //! - [`probe`]: one check of one server, whatever its kind; there is a module a kind.
 //! - [`agent`]: the agent beside a server.
+//! - [`schedule`]: which servers are checked and asked.
 //!
 //! What servers answer is not trusted: it is read up to a limit of bytes and of time, parsed by
 //! functions that take any bytes, and shown to people in printable form only.
@@ -24,3 +25,4 @@ mod tls_hello;
 pub mod agent;
 pub mod checker;
 pub mod probe;
+pub mod schedule;

@@ -13,9 +13,9 @@ pub mod words;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::topology::Backend;
 use crate::topology::status::{Admin, CheckReport, HoldReason, State};
 use crate::topology::usable::{Mode, UsableSet};
+use crate::topology::{Backend, Server};
 
 pub use self::journal::Journal;
 pub use self::record::Record;
@@ -207,20 +207,22 @@ pub enum Ended {
 }
 
 impl ServerChange {
-    /// What is told when the server at `position` of `backend` was `from` and has changed to
-    /// what it is now.
-    pub fn new(backend: &Backend, position: u32, from: State, reason: Reason) -> Self {
-        let (server, usable): (_, &UsableSet) = (backend.server(position), &backend.usable());
+    /// What is told when `server` was `from` and has changed to what it is now. It has no
+    /// backend if it was removed from the configuration.
+    pub fn new(server: &Server, backend: Option<&Backend>, from: State, reason: Reason) -> Self {
         let status = server.status();
+        let usable = backend.map(Backend::usable);
+        let usable = usable.as_deref().map(|usable| &**usable);
+        let mode = usable.map(UsableSet::mode);
         Self {
             server: server.path.clone(),
             backup: server.config.backup,
             from,
             to: status.state,
             reason,
-            primaries: usable.usable_primaries(),
-            backups: usable.usable_backups(),
-            on_backup: matches!(usable.mode(), Mode::FirstBackup | Mode::AllBackups),
+            primaries: usable.map_or(0, UsableSet::usable_primaries),
+            backups: usable.map_or(0, UsableSet::usable_backups),
+            on_backup: matches!(mode, Some(Mode::FirstBackup | Mode::AllBackups)),
             sessions: server.counters.open(),
             held: status.hold.map(|hold| hold.reason),
         }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::account::Account;
 use super::session;
-use super::worker::{Bind, Stage, Worker};
+use super::worker::{Bind, Order, Seen, Stage, Worker};
 use crate::sys::sockets;
 use crate::topology::Frontend;
 
@@ -24,7 +24,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// connections through, and each of them would be told as its end and its next beginning.
 const OVER_AFTER: Duration = Duration::from_secs(1);
 
-/// Accepts sessions, while the frontend is enabled, until the process drains.
+/// Accepts sessions, while the frontend is enabled, until the process drains or the listener is
+/// to be closed.
 pub(super) async fn run(worker: Rc<Worker>, bind: Bind, stages: watch::Receiver<Stage>) {
     let address = bind.address;
     if let Err(error) = take_turns(&worker, bind, stages).await {
@@ -32,99 +33,159 @@ pub(super) async fn run(worker: Rc<Worker>, bind: Bind, stages: watch::Receiver<
     }
 }
 
+/// Why accepting stops, for good or for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// The process drains, or the listener is to be closed.
+    Ends,
+    /// The frontend is disabled.
+    Pauses,
+}
+
 async fn take_turns(
     worker: &Rc<Worker>,
     bind: Bind,
     mut stages: watch::Receiver<Stage>,
 ) -> io::Result<()> {
-    let (address, mut listening) = (bind.address, bind.listener);
-    let frontend = worker.topology.frontend(bind.frontend);
-    let mut enabled = frontend.watch();
+    let (mut orders, mut listening) = (bind.orders, bind.listener);
+    let Some(mut entrance) = Entrance::new(worker, bind.address) else {
+        return Ok(());
+    };
     let mut draining = pin!(stages.wait_for(|stage| *stage >= Stage::Draining));
     loop {
         let listener = TcpListener::from_std(listening)?;
-        let drains = tokio::select! {
-            biased;
-            never = accept(worker, frontend, &listener, address) => match never {},
-            _ = &mut draining => true,
-            _ = enabled.wait_for(|enabled| !enabled) => false,
+        let stop = loop {
+            entrance.look();
+            let mut enabled = entrance.frontend.watch();
+            tokio::select! {
+                biased;
+                never = entrance.accept(&listener) => match never {},
+                _ = &mut draining => break Stop::Ends,
+                order = next(&mut orders) => if order == Order::Close {
+                    break Stop::Ends;
+                },
+                _ = enabled.wait_for(|enabled| !enabled) => break Stop::Pauses,
+            }
         };
         // The event loop must not see the socket while it is closed for connections: it would
         // take it for one that has ended.
         listening = listener.into_std()?;
-        accept_rest(worker, frontend, &listening, address);
-        if drains {
+        entrance.accept_rest(&listening);
+        if stop == Stop::Ends {
             return Ok(());
         }
         sockets::pause(&listening)?;
-        tokio::select! {
-            _ = &mut draining => return Ok(()),
-            _ = enabled.wait_for(|enabled| *enabled) => {}
+        loop {
+            entrance.look();
+            let mut enabled = entrance.frontend.watch();
+            tokio::select! {
+                _ = &mut draining => return Ok(()),
+                order = next(&mut orders) => if order == Order::Close {
+                    return Ok(());
+                },
+                _ = enabled.wait_for(|enabled| *enabled) => break,
+            }
         }
         sockets::resume(&listening)?;
     }
 }
 
-async fn accept(
-    worker: &Rc<Worker>,
-    frontend: &Arc<Frontend>,
-    listener: &TcpListener,
-    address: SocketAddr,
-) -> Infallible {
-    let mut starved: Option<Instant> = None;
-    loop {
-        match listener.accept().await {
-            Ok((client, from)) => {
-                if starved
-                    .take_if(|last| last.elapsed() > OVER_AFTER)
-                    .is_some()
-                {
-                    tracing::info!("Accepting on {address} again.");
-                }
-                serve(worker, frontend, client, from, address);
-            }
-            Err(error) if sockets::is_shortage(&error) => {
-                if starved.replace(Instant::now()).is_none() {
-                    tracing::error!(
-                        "Cannot accept on {address}: {error}. New connections wait until this is \
-                         over."
-                    );
-                }
-                worker.pipes.shed();
-                tokio::time::sleep(PAUSE).await;
-            }
-            // The others concern one connection that is gone already (accept(2)).
-            Err(error) => tracing::debug!("A connection to {address} was lost: {error}."),
-        }
+/// The next order. The last one stands when nobody is left who could give another.
+async fn next(orders: &mut watch::Receiver<Order>) -> Order {
+    if orders.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
+    *orders.borrow_and_update()
 }
 
-/// Serves what the kernel has accepted before it is told to refuse.
-fn accept_rest(
-    worker: &Rc<Worker>,
-    frontend: &Arc<Frontend>,
-    listener: &std::net::TcpListener,
+/// Where sessions come in.
+struct Entrance<'w> {
+    worker: &'w Rc<Worker>,
     address: SocketAddr,
-) {
-    while let Ok((client, from)) = listener.accept() {
-        if client.set_nonblocking(true).is_ok()
-            && let Ok(client) = TcpStream::from_std(client)
+    /// The last topology that had the address.
+    topology: Rc<Seen>,
+    /// Who has the address there.
+    frontend: Arc<Frontend>,
+}
+
+impl<'w> Entrance<'w> {
+    /// `None` if nobody has the address any more.
+    fn new(worker: &'w Rc<Worker>, address: SocketAddr) -> Option<Self> {
+        let topology = worker.topology();
+        let frontend = Arc::clone(topology.frontend_at(address)?);
+        Some(Self {
+            worker,
+            address,
+            topology,
+            frontend,
+        })
+    }
+
+    /// Takes a reload into account. While the listener of an address that is gone is not closed
+    /// yet, its sessions go where they went before.
+    fn look(&mut self) {
+        let topology = self.worker.topology();
+        if !Rc::ptr_eq(&topology, &self.topology)
+            && let Some(frontend) = topology.frontend_at(self.address)
         {
-            serve(worker, frontend, client, from, address);
+            self.frontend = Arc::clone(frontend);
+            self.topology = topology;
         }
     }
-}
 
-fn serve(
-    worker: &Rc<Worker>,
-    frontend: &Arc<Frontend>,
-    client: TcpStream,
-    from: SocketAddr,
-    address: SocketAddr,
-) {
-    let account = Account::open(worker, Arc::clone(frontend), from);
-    let key = account.key();
-    let session = session::run(Rc::clone(worker), account, client, address);
-    let task = tokio::task::spawn_local(session);
-    worker.sessions.set_task(key, task.abort_handle());
+    async fn accept(&mut self, listener: &TcpListener) -> Infallible {
+        let mut starved: Option<Instant> = None;
+        let address = self.address;
+        loop {
+            match listener.accept().await {
+                Ok((client, from)) => {
+                    if starved
+                        .take_if(|last| last.elapsed() > OVER_AFTER)
+                        .is_some()
+                    {
+                        tracing::info!("Accepting on {address} again.");
+                    }
+                    self.serve(client, from);
+                }
+                Err(error) if sockets::is_shortage(&error) => {
+                    if starved.replace(Instant::now()).is_none() {
+                        tracing::error!(
+                            "Cannot accept on {address}: {error}. New connections wait until \
+                             this is over."
+                        );
+                    }
+                    self.worker.pipes.shed();
+                    tokio::time::sleep(PAUSE).await;
+                }
+                // The others concern one connection that is gone already (accept(2)).
+                Err(error) => tracing::debug!("A connection to {address} was lost: {error}."),
+            }
+        }
+    }
+
+    /// Serves what the kernel has accepted before it is told to refuse.
+    fn accept_rest(&mut self, listener: &std::net::TcpListener) {
+        while let Ok((client, from)) = listener.accept() {
+            if client.set_nonblocking(true).is_ok()
+                && let Ok(client) = TcpStream::from_std(client)
+            {
+                self.serve(client, from);
+            }
+        }
+    }
+
+    fn serve(&mut self, client: TcpStream, from: SocketAddr) {
+        self.look();
+        let account = Account::open(self.worker, Arc::clone(&self.frontend), from);
+        let key = account.key();
+        let session = session::run(
+            Rc::clone(self.worker),
+            account,
+            client,
+            self.address,
+            Rc::clone(&self.topology),
+        );
+        let task = tokio::task::spawn_local(session);
+        self.worker.sessions.set_task(key, task.abort_handle());
+    }
 }

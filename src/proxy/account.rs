@@ -95,7 +95,7 @@ impl Account {
     pub(super) fn assign(&mut self, server: &Arc<Server>) {
         if let Some(previous) = self.server.take() {
             self.retries += 1;
-            let moved = previous.id != server.id;
+            let moved = previous.key != server.key;
             self.redispatched |= moved;
             let backend = self.backend.iter().map(|backend| &backend.counters);
             for counters in backend.chain([&previous.counters]) {
@@ -210,19 +210,17 @@ impl Account {
 
     /// The counters of the backend and the server.
     fn behind(&self) -> impl Iterator<Item = &Counters> {
-        let backend = self.backend.iter().map(|backend| &backend.counters);
-        backend.chain(self.server.iter().map(|server| &server.counters))
+        let backend = self.backend.iter().map(|backend| &*backend.counters);
+        backend.chain(self.server.iter().map(|server| &*server.counters))
     }
 
     fn all(&self) -> impl Iterator<Item = &Counters> {
-        [&self.frontend.counters].into_iter().chain(self.behind())
+        [&*self.frontend.counters].into_iter().chain(self.behind())
     }
 
     /// Whole seconds since the process began.
     fn now(&self) -> u64 {
-        self.accepted
-            .duration_since(self.worker.topology.started)
-            .as_secs()
+        self.accepted.duration_since(self.worker.started).as_secs()
     }
 
     fn count(&self, outcome: Outcome) {
@@ -255,13 +253,14 @@ impl Account {
     }
 
     fn line(&self, outcome: Outcome) -> SessionLine<'_> {
-        let frontends = &self.worker.topology.frontends;
+        let topology = self.worker.topology();
         SessionLine {
             account: self,
             outcome,
             lasted: self.accepted.elapsed(),
             open: [
-                frontends
+                topology
+                    .frontends
                     .iter()
                     .map(|frontend| frontend.counters.open())
                     .sum(),

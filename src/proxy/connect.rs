@@ -218,24 +218,28 @@ impl Search<'_> {
         if let Some(server) = self.fresh_server() {
             return Some(server);
         }
-        if self.tried.is_empty() {
+        if self.tried.is_empty() || self.backend.is_superseded() {
             return None;
         }
         let limit = self.backend.config.timeout.connect.unwrap_or(LONGEST_WAIT);
         if let Ok(server) = timeout(limit.min(LONGEST_WAIT), self.another_server()).await {
-            return Some(server);
+            return server;
         }
         self.tried.clear();
         self.fresh_server()
     }
 
-    /// A server that becomes usable while the session waits.
-    async fn another_server(&mut self) -> Arc<Server> {
+    /// A server that becomes usable while the session waits; `None` when the backend's place is
+    /// taken by another, which is then to be asked.
+    async fn another_server(&mut self) -> Option<Arc<Server>> {
         let backend = self.backend;
         loop {
             let recomputed = backend.recomputed();
+            if backend.is_superseded() {
+                return None;
+            }
             if let Some(server) = self.fresh_server() {
-                return server;
+                return Some(server);
             }
             recomputed.await;
         }

@@ -11,7 +11,7 @@ use slab::Slab;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
-use crate::id::{BackendId, ServerId};
+use crate::id;
 use crate::outcome::Cause;
 use crate::topology::{Backend, Frontend, Server};
 
@@ -45,9 +45,9 @@ pub struct Shutdown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// Those on a server.
-    Server(ServerId),
-    /// Those on any backup of a backend.
-    Backups(BackendId),
+    Server(id::Key),
+    /// Those on any server of a backend that was a backup when they were connected.
+    Backups(id::Key),
 }
 
 /// A session's number: one that no other session of the process has or had.
@@ -256,10 +256,15 @@ impl Registry {
 
 impl Entry {
     fn is_of(&self, target: Target) -> bool {
-        self.server.as_ref().is_some_and(|server| match target {
-            Target::Server(id) => server.id == id,
-            Target::Backups(backend) => server.id.backend == backend && server.config.backup,
-        })
+        let Some(server) = &self.server else {
+            return false;
+        };
+        match target {
+            Target::Server(key) => server.key == key,
+            Target::Backups(key) => {
+                server.config.backup && self.backend.as_ref().is_some_and(|b| b.key == key)
+            }
+        }
     }
 
     fn end(&mut self, cause: Cause) {
@@ -354,7 +359,7 @@ mod tests {
         }
         let ended = |limit| {
             registry.shut_down(Shutdown {
-                of: Target::Server(servers[0].id),
+                of: Target::Server(servers[0].key),
                 cause: Cause::MarkedDown,
                 limit,
             })

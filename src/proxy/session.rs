@@ -15,10 +15,10 @@ use super::account::Account;
 use super::connect;
 use super::forward;
 use super::route;
-use super::worker::Worker;
+use super::worker::{Seen, Worker};
 use crate::acl::Condition;
 use crate::outcome::{Cause, Outcome, Phase};
-use crate::topology::{Backend, Frontend};
+use crate::topology::Backend;
 
 /// How many backends a session tries at most.
 const MOST_BACKENDS: usize = 4;
@@ -27,7 +27,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How often it looks whether they do.
 const STEP: Duration = Duration::from_millis(10);
 
-/// Serves `client`, which connected to `local`, to the end.
+/// Serves `client`, which connected to `local` when `topology` ran, to the end.
 #[expect(
     clippy::manual_async_fn,
     reason = "the future of an `async fn` has its arguments twice"
@@ -37,14 +37,16 @@ pub(super) fn run(
     mut account: Account,
     client: TcpStream,
     local: SocketAddr,
+    topology: Rc<Seen>,
 ) -> impl Future<Output = ()> {
     async move {
-        let found = Box::pin(find_server(&worker, &mut account, &client, local)).await;
+        let found = Box::pin(find_server(&worker, &mut account, &client, local, topology)).await;
         let outcome = match found {
             Ok((backend, server)) => {
-                let frontend = &worker.topology.frontend(account.frontend().id).config;
-                let timeouts = forward::Timeouts::new(&frontend.timeout, &backend.config.timeout);
-                let splice = frontend.splice.and(backend.config.splice);
+                let frontend = Arc::clone(account.frontend());
+                let (frontend, backend) = (&frontend.config, &backend.config);
+                let timeouts = forward::Timeouts::new(&frontend.timeout, &backend.timeout);
+                let splice = frontend.splice.and(backend.splice);
                 forward::forward(&worker, &mut account, &client, &server, timeouts, splice).await
             }
             Err(outcome) => outcome,
@@ -55,22 +57,22 @@ pub(super) fn run(
 }
 
 /// A backend and a connection to one of its servers.
-async fn find_server<'w>(
-    worker: &'w Worker,
+async fn find_server(
+    worker: &Worker,
     account: &mut Account,
     client: &TcpStream,
     local: SocketAddr,
-) -> Result<(&'w Arc<Backend>, TcpStream), Outcome> {
-    let frontend = Arc::clone(account.frontend());
+    topology: Rc<Seen>,
+) -> Result<(Arc<Backend>, TcpStream), Outcome> {
     let address = account.client();
-    let route = || route::backend(&worker.topology, &frontend, address, local);
-    let Some(mut backend) = route() else {
+    let Some(mut backend) = route::backend(&topology, account.frontend(), address, local) else {
         return Err(Outcome::new(Cause::Policy, Phase::Request));
     };
+    drop(topology);
     let mut tries = 1..MOST_BACKENDS;
     loop {
-        account.enter_backend(Arc::clone(backend));
-        let outcome = match connect::connect(backend, account, client).await {
+        account.enter_backend(Arc::clone(&backend));
+        let outcome = match connect::connect(&backend, account, client).await {
             Ok(server) => return Ok((backend, server)),
             Err(outcome) => outcome,
         };
@@ -79,7 +81,7 @@ async fn find_server<'w>(
         if !outcome.cause.is_the_servers() || tries.next().is_none() {
             return Err(outcome);
         }
-        match reroute(&frontend, backend, route).await {
+        match reroute(worker, account, &backend, local).await {
             Some(other) => backend = other,
             None => return Err(outcome),
         }
@@ -88,18 +90,27 @@ async fn find_server<'w>(
 
 /// Waits, for as long as one connection attempt to `failed` may take, for the rules to choose
 /// another backend that has a server.
-async fn reroute<'a>(
-    frontend: &Frontend,
+async fn reroute(
+    worker: &Worker,
+    account: &Account,
     failed: &Backend,
-    route: impl Fn() -> Option<&'a Arc<Backend>>,
-) -> Option<&'a Arc<Backend>> {
-    let other = || route().filter(|other| other.id != failed.id && other.usable().nbsrv() > 0);
+    local: SocketAddr,
+) -> Option<Arc<Backend>> {
+    let frontend = account.frontend();
+    let other = || {
+        let topology = worker.topology();
+        let frontend = topology.successor(frontend)?;
+        let backend = route::backend(&topology, frontend, account.client(), local)?;
+        let other = backend.key != failed.key || failed.is_superseded();
+        (other && backend.usable().nbsrv() > 0).then_some(backend)
+    };
     let asks_about_servers = frontend.config.rules.iter().any(|rule| {
         rule.condition
             .as_ref()
             .is_some_and(Condition::looks_at_servers)
     });
-    if !asks_about_servers {
+    // One that is superseded hears nothing of its servers any more; who took its place does.
+    if !asks_about_servers && !failed.is_superseded() {
         return None;
     }
     let limit = failed
@@ -123,7 +134,7 @@ mod tests {
     use super::*;
 
     /// The size of the future that `session` returns.
-    fn size<A, B, C, D, F>(_session: impl FnOnce(A, B, C, D) -> F) -> usize {
+    fn size<A, B, C, D, E, F>(_session: impl FnOnce(A, B, C, D, E) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -1,29 +1,32 @@
 //! Worker threads: each runs its own event loop with its own listeners and sessions.
 //!
 //! Workers share nothing that changes per byte: the topology is read-only to them, counters are
-//! a shard each, and only choosing a server touches a cache line that all of them write.
+//! a shard each, and only choosing a server touches a cache line that all of them write. A reload
+//! puts another topology in place of the one that sessions begin with.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use arc_swap::Guard;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep_until};
 
 use super::accept;
 use super::forward::pipe;
 use super::registry::{Page, Query, Registry, SessionId, Shutdown};
 use crate::config::LogConfig;
-use crate::id::FrontendId;
 use crate::outcome::Cause;
 use crate::sys::cores;
-use crate::topology::Topology;
+use crate::topology::{Current, Topology};
 
 /// Bytes read at once; sessions of a worker take turns with one such buffer.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -43,15 +46,24 @@ pub enum Stage {
     Stopped,
 }
 
-/// A listener of one worker.
+/// A listener of one worker. It accepts for the frontend that has its address in the topology.
 #[derive(Debug)]
 pub struct Bind {
-    /// Whose sessions it accepts.
-    pub frontend: FrontendId,
     /// As configured.
     pub address: SocketAddr,
     /// Listening already.
     pub listener: TcpListener,
+    /// What is to be done with it.
+    pub orders: watch::Receiver<Order>,
+}
+
+/// What is to be done with a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// To accept, for the frontend that has its address now.
+    Accept,
+    /// To accept what waits already, and to close.
+    Close,
 }
 
 /// The way to look at sessions, and to end them, from outside their workers.
@@ -115,13 +127,21 @@ impl Sessions {
 pub struct Workers {
     threads: Vec<JoinHandle<u32>>,
     stage: watch::Sender<Stage>,
+    binds: Listeners,
 }
+
+/// The way to give workers listeners, one for each of them.
+pub type Listeners = Vec<mpsc::UnboundedSender<Bind>>;
 
 /// What the sessions of one worker share.
 pub(super) struct Worker {
     /// Its position, and that of its counter shards.
     pub(super) id: usize,
-    pub(super) topology: Arc<Topology>,
+    current: Current,
+    /// What `current` was when it was last looked at.
+    seen: RefCell<Rc<Seen>>,
+    /// When the process began.
+    pub(super) started: Instant,
     pub(super) log: LogConfig,
     /// Borrowed within one poll only, never across an await.
     pub(super) scratch: RefCell<Box<[u8]>>,
@@ -133,7 +153,30 @@ pub(super) struct Worker {
     complained: Cell<Option<Instant>>,
 }
 
+/// The topology that a worker saw last. Behind an `Rc`, so that its sessions do not all count
+/// references where other workers do.
+#[derive(Debug)]
+pub(super) struct Seen(Arc<Topology>);
+
+impl Deref for Seen {
+    type Target = Topology;
+
+    fn deref(&self) -> &Topology {
+        &self.0
+    }
+}
+
 impl Worker {
+    /// What sessions that begin now are routed by.
+    pub(super) fn topology(&self) -> Rc<Seen> {
+        let mut seen = self.seen.borrow_mut();
+        let now = self.current.load();
+        if !Arc::ptr_eq(&now, &seen.0) {
+            *seen = Rc::new(Seen(Guard::into_inner(now)));
+        }
+        Rc::clone(&seen)
+    }
+
     /// Says that a session begins at `now`, which will set timers.
     ///
     /// Whenever a timer is set that is earlier than all others, tokio wakes its event loop by a
@@ -163,26 +206,26 @@ impl Worker {
 }
 
 impl Workers {
-    /// Starts one thread for each element of `binds`, each with one of `queues`, and if `pinned`
-    /// on a core of its own.
+    /// Starts one thread for each of `queues`, and if `pinned` on a core of its own.
     ///
     /// # Errors
     /// When a thread or its event loop cannot be made.
     pub fn start(
-        topology: &Arc<Topology>,
-        binds: Vec<Vec<Bind>>,
+        current: &Current,
         queues: Queries,
         log: LogConfig,
         pinned: bool,
     ) -> io::Result<Self> {
         let (stage, stages) = watch::channel(Stage::Running);
         let workers = queues.len();
-        let threads = binds
+        let (binds, entrances): (Vec<_>, Vec<_>) =
+            (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let threads = entrances
             .into_iter()
             .zip(queues)
             .enumerate()
             .map(|(id, (binds, queue))| {
-                let (topology, stages) = (Arc::clone(topology), stages.clone());
+                let (current, stages) = (current.clone(), stages.clone());
                 let place = (id, workers);
                 std::thread::Builder::new()
                     .name(format!("worker-{id}"))
@@ -190,13 +233,19 @@ impl Workers {
                         if pinned && let Err(error) = cores::pin(id) {
                             tracing::warn!("Worker {id} cannot stay on a core: {error}.");
                         }
-                        run(place, topology, binds, queue, log, stages)
+                        run(place, current, binds, queue, log, stages)
                     })
             });
         Ok(Self {
             threads: threads.collect::<io::Result<_>>()?,
             stage,
+            binds,
         })
+    }
+
+    /// The way to give the workers listeners.
+    pub fn listeners(&self) -> Listeners {
+        self.binds.clone()
     }
 
     /// The switch by which the workers are stopped.
@@ -220,15 +269,18 @@ impl Workers {
 
 fn run(
     (id, workers): (usize, usize),
-    topology: Arc<Topology>,
-    binds: Vec<Bind>,
+    current: Current,
+    binds: mpsc::UnboundedReceiver<Bind>,
     queue: mpsc::UnboundedReceiver<Query>,
     log: LogConfig,
     stages: watch::Receiver<Stage>,
 ) -> u32 {
+    let topology = current.get();
     let worker = Rc::new(Worker {
         id,
-        topology,
+        current,
+        started: topology.started,
+        seen: RefCell::new(Rc::new(Seen(topology))),
         log,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         pipes: pipe::Pool::default(),
@@ -253,20 +305,26 @@ fn run(
 /// Accepts until told to drain, then waits for the sessions. Returns how many were left.
 async fn serve(
     worker: Rc<Worker>,
-    binds: Vec<Bind>,
+    mut binds: mpsc::UnboundedReceiver<Bind>,
     mut stages: watch::Receiver<Stage>,
     queries: mpsc::UnboundedReceiver<Query>,
 ) -> u32 {
     tokio::task::spawn_local(answer(Rc::clone(&worker), queries));
-    let accepting = binds.into_iter().map(|bind| {
-        tokio::task::spawn_local(accept::run(Rc::clone(&worker), bind, stages.clone()))
-    });
-    for task in accepting.collect::<Vec<_>>() {
-        // They end when the process drains; one that panicked has nothing to wait for.
-        let _ = task.await;
+    let accept = |bind| accept::run(Rc::clone(&worker), bind, stages.clone());
+    let mut draining = stages.clone();
+    let mut accepting = JoinSet::new();
+    loop {
+        tokio::select! {
+            // Having nothing to accept on is no reason to end.
+            _ = draining.wait_for(|stage| *stage >= Stage::Draining) => break,
+            Some(_) = accepting.join_next() => {}
+            Some(bind) = binds.recv() => {
+                accepting.spawn_local(accept(bind));
+            }
+        }
     }
-    // Not having anything to accept on, as after a failed start, is no reason to end.
-    let _ = stages.wait_for(|stage| *stage >= Stage::Draining).await;
+    // They end when the process drains; one that panicked has nothing to wait for.
+    while accepting.join_next().await.is_some() {}
     tokio::select! {
         () = worker.sessions.emptied() => {}
         _ = stages.wait_for(|stage| *stage == Stage::Stopped) => {}

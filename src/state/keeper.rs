@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::{Clock, Saved, file};
 use crate::config::operation::StateConfig;
 use crate::events::Journal;
-use crate::topology::Topology;
+use crate::topology::Current;
 
 /// After a change, so that a hundred servers that go down together are written once.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Keeper {
     task: JoinHandle<()>,
-    topology: Arc<Topology>,
+    current: Current,
     disk: Arc<Mutex<Disk>>,
 }
 
@@ -40,19 +40,19 @@ struct Disk {
 }
 
 impl Keeper {
-    /// Begins to write the state of `topology`, where `journal` tells of changes. It must be
+    /// Begins to write the state of what runs, where `journal` tells of changes. It must be
     /// called inside of a local event loop.
-    pub fn start(config: &StateConfig, topology: Arc<Topology>, journal: Journal) -> Self {
+    pub fn start(config: &StateConfig, current: Current, journal: Journal) -> Self {
         let disk = Arc::new(Mutex::new(Disk {
             path: config.file.clone(),
             written: None,
             failing: false,
         }));
         let refresh = REFRESH.min(config.max_age / 2);
-        let run = run(Arc::clone(&topology), journal, Arc::clone(&disk), refresh);
+        let run = run(current.clone(), journal, Arc::clone(&disk), refresh);
         Self {
             task: tokio::task::spawn_local(run),
-            topology,
+            current,
             disk,
         }
     }
@@ -60,7 +60,7 @@ impl Keeper {
     /// Writes what is so at the end.
     pub fn finish(self) {
         self.task.abort();
-        lock(&self.disk).write(Saved::of(&self.topology, Clock::now()), true);
+        lock(&self.disk).write(Saved::of(&self.current.load(), Clock::now()), true);
     }
 
     /// Leaves the file to another process.
@@ -71,11 +71,11 @@ impl Keeper {
     }
 }
 
-async fn run(topology: Arc<Topology>, journal: Journal, disk: Arc<Mutex<Disk>>, refresh: Duration) {
+async fn run(current: Current, journal: Journal, disk: Arc<Mutex<Disk>>, refresh: Duration) {
     let mut changes = journal.watch();
     let mut fresh = false;
     loop {
-        let saved = Saved::of(&topology, Clock::now());
+        let saved = Saved::of(&current.load(), Clock::now());
         let disk = Arc::clone(&disk);
         let writing = spawn_blocking(move || lock(&disk).write(saved, fresh));
         let wait = if writing.await.unwrap_or(false) {

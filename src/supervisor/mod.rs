@@ -6,10 +6,12 @@
 //!
 //! - [`operator`]: what somebody wants.
 //! - [`recovery`]: what a server that comes back has to go through.
+//! - [`routes`]: where each frontend's new sessions go, told when it changes.
 //! - [`shutdown`]: sessions that end because a server's state changed.
 
 mod operator;
 pub mod recovery;
+mod routes;
 mod shutdown;
 
 use std::cell::RefCell;
@@ -19,60 +21,50 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::routes::Destination;
 use crate::config::policy::{InitState, OnError};
 use crate::events::{Event, Journal, Reason, ServerChange};
-use crate::explain::{Route, Routes};
-use crate::id::{BackendId, ServerId};
+use crate::id::Key;
 use crate::proxy::Sessions;
 use crate::topology::server::Observed;
 use crate::topology::status::{AgentVerdict, CheckReport, CheckStatus, ServerStatus, State};
-use crate::topology::usable::Mode;
-use crate::topology::{Backend, Frontend, Server, Topology};
+use crate::topology::{Backend, Current, Server, Topology};
 
 /// Turns facts about servers into states, usable sets and events.
 #[derive(Debug)]
 pub struct Supervisor {
-    topology: Arc<Topology>,
+    current: Current,
     sessions: Sessions,
     journal: Journal,
     /// Where each frontend's new sessions were last known to go; empty until sessions are
     /// accepted.
     routes: RefCell<Vec<Destination>>,
     /// The servers that take over a server's verdict (`track`).
-    trackers: HashMap<ServerId, Vec<Arc<Server>>>,
+    trackers: RefCell<Trackers>,
 }
 
-/// A backend and which of its servers, without the numbers that change all the time.
-type Destination = Option<(BackendId, Mode)>;
+/// The servers that take over each server's verdict.
+type Trackers = HashMap<Key, Vec<Arc<Server>>>;
 
 /// A backend that lost its last server, or has one again.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[must_use]
 struct Turn {
-    backend: BackendId,
+    backend: String,
     /// How long it had none; `None` if it has none now.
     without: Option<Duration>,
 }
 
 impl Supervisor {
-    /// A supervisor of all servers of `topology`, which may end `sessions` and tells
-    /// `journal`.
-    pub fn new(topology: Arc<Topology>, sessions: Sessions, journal: Journal) -> Rc<Self> {
-        let mut trackers: HashMap<_, Vec<_>> = HashMap::new();
-        for server in topology.servers() {
-            if let Some(tracked) = server.config.track {
-                trackers
-                    .entry(tracked)
-                    .or_default()
-                    .push(Arc::clone(server));
-            }
-        }
+    /// A supervisor of all servers that run, which may end `sessions` and tells `journal`.
+    pub fn new(current: Current, sessions: Sessions, journal: Journal) -> Rc<Self> {
+        let trackers = trackers(&current.load());
         Rc::new(Self {
-            topology,
+            current,
             sessions,
             journal,
             routes: RefCell::default(),
-            trackers,
+            trackers: RefCell::new(trackers),
         })
     }
 
@@ -116,6 +108,7 @@ impl Supervisor {
     /// Takes what traffic has shown. Returns after how long to check next, if that is sooner
     /// than planned (configuration.txt, "on-error").
     pub fn observed(self: &Rc<Self>, server: &Arc<Server>, observed: Observed) -> Option<Duration> {
+        let server = &self.latest(server);
         let check = server.config.check.as_ref()?;
         let fast = check.fast_interval.unwrap_or(check.interval);
         if observed == Observed::Silence {
@@ -228,7 +221,7 @@ impl Supervisor {
     /// Gives a server the state that follows from what is known of it, with all that this
     /// leads to; does nothing if it has that state already.
     fn settle(self: &Rc<Self>, server: &Arc<Server>, reason: Reason) {
-        let now = Instant::now();
+        let (server, now) = (&self.latest(server), Instant::now());
         let (before, after) = server.update(|status| {
             let before = status.state;
             if before == State::Maintenance && status.effective() != State::Maintenance {
@@ -244,18 +237,22 @@ impl Supervisor {
             self.recover(server, before == State::Down, now);
         }
         let turn = self.recompute(server, now);
-        let change = ServerChange::new(self.backend(server), server.id.position, before, reason);
+        let backend = self.backend(server);
+        let change = ServerChange::new(server, backend.as_deref(), before, reason);
         self.journal.record(change.event());
         self.announce_turn(turn);
         self.announce_routes();
         self.follow(server, before, after);
-        self.take_over(self.backend(server));
+        if let Some(backend) = backend {
+            self.take_over(&backend);
+        }
         self.tell_trackers(server);
     }
 
     /// Has the servers that track this one take over its verdict.
     fn tell_trackers(self: &Rc<Self>, server: &Arc<Server>) {
-        for tracker in self.trackers.get(&server.id).into_iter().flatten() {
+        let trackers = self.trackers.borrow().get(&server.key).cloned();
+        for tracker in trackers.iter().flatten() {
             tracker.update(|status| status.tracked_down = !server.is_up());
             self.settle(
                 tracker,
@@ -283,96 +280,52 @@ impl Supervisor {
     /// Takes a server's change into account wherever it matters to new sessions. Returns what
     /// this means to its backend.
     fn recompute(&self, server: &Server, now: Instant) -> Option<Turn> {
-        let backend = self.backend(server);
+        let (topology, backend) = self.place(server)?;
         let (had, since) = (backend.usable().nbsrv() > 0, backend.history().since);
         backend.recompute(now);
-        self.topology.settle_rules();
+        topology.settle_rules();
         let has = backend.usable().nbsrv() > 0;
         (had != has).then(|| Turn {
-            backend: backend.id,
+            backend: backend.config.name.clone(),
             without: has.then(|| now.duration_since(since)),
         })
     }
 
-    /// Tells of a backend that lost its last server, or has one again. Before sessions are
-    /// accepted the latter is how every backend begins.
-    fn announce_turn(&self, turn: Option<Turn>) {
-        let Some(Turn { backend, without }) = turn else {
-            return;
-        };
-        let backend = self.topology.backend(backend).config.name.clone();
-        match without {
-            None => self.journal.record(Event::BackendDown { backend }),
-            Some(_) if self.routes.borrow().is_empty() => {}
-            Some(without) => self.journal.record(Event::BackendUp { backend, without }),
-        }
+    /// The server as it is configured now; as it was last if it is gone.
+    ///
+    /// Checks, timers and look-ups hold a server for long, and reloads change what is around it.
+    pub fn latest(&self, server: &Arc<Server>) -> Arc<Server> {
+        let topology = self.current.load();
+        let latest = topology.server_with(server.key);
+        Arc::clone(latest.unwrap_or(server))
     }
 
-    /// Tells where each frontend's sessions go; from now on changes of that are told.
-    pub fn begin(self: &Rc<Self>) {
-        // A server may have been configured to start down.
-        self.topology
-            .servers()
-            .for_each(|server| self.tell_trackers(server));
-        self.routes.replace(destinations(&self.topology));
-        for frontend in &self.topology.frontends {
-            let (name, route) = (&frontend.config.name, self.route(frontend));
-            tracing::info!(target: "event", "Frontend {name}: new sessions go to {route}.");
-        }
+    /// What runs, and the backend of `server` in it; `None` if the server is gone.
+    fn place(&self, server: &Server) -> Option<(Arc<Topology>, Arc<Backend>)> {
+        let topology = self.current.get();
+        let server = topology.server_with(server.key)?;
+        let backend = Arc::clone(topology.backend(server.id.backend));
+        Some((topology, backend))
     }
 
-    /// Tells of every frontend whose sessions go elsewhere than before.
-    fn announce_routes(&self) {
-        if self.routes.borrow().is_empty() {
-            return;
-        }
-        let now = destinations(&self.topology);
-        let before = self.routes.replace(now.clone());
-        for ((frontend, now), before) in self.topology.frontends.iter().zip(now).zip(before) {
-            if now != before {
-                self.journal.record(Event::RouteChanged {
-                    frontend: frontend.config.name.clone(),
-                    from: self.named(before),
-                    to: self.named(now),
-                    route: self.route(frontend),
-                });
-            }
-        }
-    }
-
-    fn route(&self, frontend: &Frontend) -> String {
-        let route = Routes::of(frontend, &self.topology).otherwise;
-        route.map_or("nowhere".into(), |route| route.to_string())
-    }
-
-    fn named(&self, destination: Destination) -> String {
-        let Some((backend, mode)) = destination else {
-            return "nowhere".to_owned();
-        };
-        let name = &self.topology.backend(backend).config.name;
-        let servers = match mode {
-            Mode::Primaries => "primaries",
-            Mode::FirstBackup => "first backup",
-            Mode::AllBackups => "all backups",
-            Mode::Tier(tier) => return format!("{name} (tier {tier})"),
-            Mode::Nothing => "no server",
-        };
-        format!("{name} ({servers})")
-    }
-
-    fn backend(&self, server: &Server) -> &Arc<Backend> {
-        self.topology.backend(server.id.backend)
+    /// The backend of `server`; `None` if the server is gone.
+    fn backend(&self, server: &Server) -> Option<Arc<Backend>> {
+        self.place(server).map(|(_, backend)| backend)
     }
 }
 
-fn destinations(topology: &Topology) -> Vec<Destination> {
-    let of = |frontend| Routes::of(frontend, topology).otherwise;
-    let destination = |route: Route<'_>| (route.backend.id, route.backend.usable().mode());
-    topology
-        .frontends
-        .iter()
-        .map(|frontend| of(frontend).map(destination))
-        .collect()
+fn trackers(topology: &Topology) -> Trackers {
+    let mut trackers = Trackers::new();
+    for server in topology.servers() {
+        if let Some(tracked) = server.config.track {
+            let tracked = topology.server(tracked).key;
+            trackers
+                .entry(tracked)
+                .or_default()
+                .push(Arc::clone(server));
+        }
+    }
+    trackers
 }
 
 /// As if it had just been started (configuration.txt, "init-state"; HAProxy's `srv_set_running`).

@@ -114,7 +114,7 @@ impl Supervisor {
     /// Begins all maxima anew, and with `all` everything that counts up
     /// (management.txt, "clear counters").
     pub fn clear_counters(&self, all: bool, who: &str) {
-        let topology = &self.topology;
+        let topology = self.current.get();
         let frontends = topology.frontends.iter().map(|frontend| &frontend.counters);
         let backends = topology.backends.iter().map(|backend| &backend.counters);
         let servers = topology.servers().map(|server| &server.counters);

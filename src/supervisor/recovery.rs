@@ -29,13 +29,11 @@ impl Supervisor {
     /// start, as configured.
     pub(super) fn recover(self: &Rc<Self>, server: &Arc<Server>, failed: bool, now: Instant) {
         let backend = self.backend(server);
-        let takes_from_nobody = server.config.backup || backend.usable().ready() == 0;
         let hold = server.update(|status| {
-            status.hold = if failed {
+            status.hold = backend.filter(|_| failed).and_then(|backend| {
+                let takes_from_nobody = server.config.backup || backend.usable().ready() == 0;
                 probation(&backend.config, takes_from_nobody, status, now)
-            } else {
-                None
-            };
+            });
             status.slowstart = server.config.policy.slowstart.map(|_| now);
             status.hold
         });
@@ -47,7 +45,7 @@ impl Supervisor {
 
     /// Lets the probations that were there at the start come to their ends.
     pub fn resume_probations(self: &Rc<Self>) {
-        for server in self.topology.servers() {
+        for server in self.current.get().servers() {
             if let Some(hold) = server.status().hold {
                 self.release_in_time(server, hold);
             }
@@ -66,7 +64,7 @@ impl Supervisor {
 
     /// Ends a probation, unless the server has gone down and got another one since.
     pub(super) fn release(self: &Rc<Self>, server: &Arc<Server>, hold: Hold) {
-        let now = Instant::now();
+        let (server, now) = (&self.latest(server), Instant::now());
         let released = server.update(|status| {
             let ends = status.hold == Some(hold) && status.state != State::Down;
             if ends {

@@ -20,7 +20,7 @@ impl Supervisor {
         let Some(how) = server.config.policy.on_marked_down else {
             return;
         };
-        let of = Target::Server(server.id);
+        let of = Target::Server(server.key);
         let shutdown = move |limit| Shutdown {
             of,
             cause: Cause::MarkedDown,
@@ -51,14 +51,17 @@ impl Supervisor {
     /// Ends the sessions on its backend's backups when a primary comes up, if it is so
     /// configured (configuration.txt, "on-marked-up shutdown-backup-sessions").
     pub(super) fn marked_up(self: &Rc<Self>, server: &Server) {
-        if server.config.policy.on_marked_up && !server.config.backup {
-            let of = Target::Backups(server.id.backend);
+        if server.config.policy.on_marked_up
+            && !server.config.backup
+            && let Some(backend) = self.backend(server)
+        {
+            let of = Target::Backups(backend.key);
             let ended = self.sessions.shut_down(Shutdown {
                 of,
                 cause: Cause::PrimaryUp,
                 limit: usize::MAX,
             });
-            let on = self.backend(server).config.name.clone();
+            let on = backend.config.name.clone();
             self.tell_of(ended, on, Ended::PrimaryUp);
         }
     }
@@ -66,7 +69,7 @@ impl Supervisor {
     /// Ends the sessions of a server because `who` wants it.
     pub fn shut_down_sessions(self: &Rc<Self>, server: &Server, who: &str) {
         let ended = self.sessions.shut_down(Shutdown {
-            of: Target::Server(server.id),
+            of: Target::Server(server.key),
             cause: Cause::Killed,
             limit: usize::MAX,
         });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
@@ -12,7 +13,7 @@ use super::server::Server;
 use super::usable::{Candidate, Policy, UsableSet};
 use crate::config::BackendConfig;
 use crate::counters::Counters;
-use crate::id::BackendId;
+use crate::id::{BackendId, Key};
 
 /// A farm of servers.
 #[derive(Debug)]
@@ -24,13 +25,17 @@ pub struct Backend {
     /// In declaration order.
     pub servers: Vec<Arc<Server>>,
     /// What it counted.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
+    /// What it keeps through reloads.
+    pub key: Key,
     policy: Policy,
     usable: ArcSwap<UsableSet>,
     /// Wakes sessions that wait for another set.
     recomputed: Notify,
+    /// Whether another one has taken its place, and its set stands still.
+    superseded: AtomicBool,
     /// Written by the supervisor only, with `usable`.
-    history: Mutex<History>,
+    history: Arc<Mutex<History>>,
 }
 
 /// When a backend had a server and when it had none.
@@ -67,15 +72,17 @@ impl Backend {
             id,
             config,
             servers,
-            counters: Counters::new(workers),
+            counters: Arc::new(Counters::new(workers)),
+            key: Key::new(),
             policy,
             usable: ArcSwap::from_pointee(usable),
             recomputed: Notify::new(),
-            history: Mutex::new(History {
+            superseded: AtomicBool::new(false),
+            history: Arc::new(Mutex::new(History {
                 since: now,
                 downs: 0,
                 past_downtime: Duration::ZERO,
-            }),
+            })),
         }
     }
 
@@ -87,6 +94,18 @@ impl Backend {
     /// Ends when another set takes the place of the one that is usable now.
     pub fn recomputed(&self) -> Notified<'_> {
         self.recomputed.notified()
+    }
+
+    /// Whether a reload has put another in its place, or has removed it.
+    pub fn is_superseded(&self) -> bool {
+        self.superseded.load(Relaxed)
+    }
+
+    /// Takes note that a reload has put another in its place, or has removed it. Only the
+    /// supervisor calls this.
+    pub fn supersede(&self) {
+        self.superseded.store(true, Relaxed);
+        self.recomputed.notify_waiters();
     }
 
     /// The server at a position of [`UsableSet`].

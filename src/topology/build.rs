@@ -21,10 +21,22 @@ impl Topology {
             .iter()
             .zip(0..)
             .map(|(backend, id)| Arc::new(build_backend(BackendId(id), backend, workers, now)));
+        Self::of(frontends.collect(), backends.collect(), now)
+    }
+
+    /// The graph of these, in declaration order, of a process that began at `started`.
+    pub(super) fn of(
+        frontends: Vec<Arc<Frontend>>,
+        backends: Vec<Arc<Backend>>,
+        started: Instant,
+    ) -> Self {
+        let servers = backends.iter().flat_map(|backend| &backend.servers);
+        let places = servers.map(|server| (server.key, server.id)).collect();
         Self {
-            frontends: frontends.collect(),
-            backends: backends.collect(),
-            started: now,
+            frontends,
+            backends,
+            started,
+            places,
         }
     }
 }

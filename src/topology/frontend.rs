@@ -1,5 +1,6 @@
 //! A frontend: its rules and what it counted.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::sync::watch;
@@ -17,11 +18,11 @@ pub struct Frontend {
     /// What the configuration says.
     pub config: FrontendConfig,
     /// What it counted.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
     /// How its sessions ended.
-    pub endings: Endings,
+    pub endings: Arc<Endings>,
     /// Whether its workers accept sessions. Written by the supervisor only.
-    enabled: watch::Sender<bool>,
+    enabled: Arc<watch::Sender<bool>>,
     /// For each rule with `until`, whether it matches now. Written by the supervisor only.
     latched: Vec<AtomicBool>,
 }
@@ -37,9 +38,9 @@ impl Frontend {
         Self {
             id,
             config,
-            counters: Counters::new(workers),
-            endings: Endings::new(workers),
-            enabled: watch::Sender::new(true),
+            counters: Arc::new(Counters::new(workers)),
+            endings: Arc::new(Endings::new(workers)),
+            enabled: Arc::new(watch::Sender::new(true)),
             latched,
         }
     }

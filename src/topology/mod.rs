@@ -2,27 +2,32 @@
 //!
 //! Its shape never changes once built; what changes sits in cells inside it, each with one
 //! writer: addresses (the resolver), states and usable sets (the supervisor), counters (the
-//! workers, a shard each).
+//! workers, a shard each). A reload builds another one, which shares the cells of what stays,
+//! and swaps it in: see [`Current`].
 
 pub mod backend;
 pub mod build;
+mod current;
 pub mod frontend;
 pub mod latency;
+mod live;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod server;
 pub mod status;
 pub mod usable;
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::backend::Backend;
+pub use self::current::Current;
 pub use self::frontend::Frontend;
 pub use self::server::Server;
 use crate::acl::eval::Facts;
-use crate::id::{BackendId, FrontendId, ServerId};
+use crate::id::{BackendId, FrontendId, Key, ServerId};
 
 /// Everything that sessions are routed by.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub struct Topology {
     pub backends: Vec<Arc<Backend>>,
     /// When the process began: the zero of counters' times.
     pub started: Instant,
+    /// Where each server stands.
+    places: HashMap<Key, ServerId>,
 }
 
 impl Topology {
@@ -49,6 +56,24 @@ impl Topology {
     /// The server with this id.
     pub fn server(&self, id: ServerId) -> &Arc<Server> {
         &self.backend(id.backend).servers[id.index()]
+    }
+
+    /// The frontend that listens on an address, as it is configured.
+    pub fn frontend_at(&self, address: SocketAddr) -> Option<&Arc<Frontend>> {
+        let mut frontends = self.frontends.iter();
+        frontends.find(|frontend| frontend.config.bind.contains(&address))
+    }
+
+    /// What `frontend`, of this topology or an earlier one, is here; `None` if it is gone.
+    pub fn successor(&self, frontend: &Frontend) -> Option<&Arc<Frontend>> {
+        let is_it = |other: &&Arc<Frontend>| other.config.name == frontend.config.name;
+        let same_place = self.frontends.get(frontend.id.index()).filter(is_it);
+        same_place.or_else(|| self.frontends.iter().find(is_it))
+    }
+
+    /// The server with this key.
+    pub fn server_with(&self, key: Key) -> Option<&Arc<Server>> {
+        self.places.get(&key).map(|&id| self.server(id))
     }
 
     /// Every server of every backend.

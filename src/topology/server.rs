@@ -1,19 +1,17 @@
 //! A server: what is configured, what is known of it, and what it counted.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
-use tokio::sync::Notify;
-
 use super::latency::Latency;
+use super::live::{Live, is_up};
 use super::status::{Checking, ServerStatus, State};
 use super::usable::Candidate;
 use crate::config::ServerConfig;
 use crate::counters::Counters;
-use crate::id::ServerId;
+use crate::id::{Key, ServerId};
 
 /// Steps of one unit of weight, for shares that grow (configuration.txt, "slowstart").
 const WEIGHT_SCALE: u16 = 16;
@@ -32,28 +30,13 @@ pub struct Server {
     pub config: ServerConfig,
     /// Its tier (see [`super::usable`]).
     pub tier: u32,
+    /// What it keeps through reloads.
+    pub key: Key,
     /// What it counted.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
     /// How long connections to it take.
-    pub latency: Latency,
-    /// Wakes the checker before its time; holds one request at most.
-    check_wanted: Notify,
-    /// Until when other servers are preferred, in milliseconds since `created`; 0 is never.
-    suspected: AtomicU64,
-    /// When the server was built.
-    created: Instant,
-    /// Failed connections in a row, while they are counted.
-    errors: AtomicU32,
-    /// Unanswered sessions in a row, while they are counted.
-    silent: AtomicU32,
-    /// An [`Observed`] for the checker; 0 is none.
-    observed: AtomicU8,
-    /// Where to connect to; empty until its name resolves.
-    address: ArcSwapOption<SocketAddr>,
-    /// Written by the supervisor only; read by it and by the stats page.
-    status: Mutex<ServerStatus>,
-    /// `status.state` in the form that rules can read without waiting.
-    up: AtomicBool,
+    pub latency: Arc<Latency>,
+    live: Arc<Live>,
 }
 
 /// What real traffic has shown of a server.
@@ -85,33 +68,42 @@ impl Server {
             path: format!("{backend}/{}", config.name),
             config,
             tier,
-            counters: Counters::new(workers),
-            latency: Latency::default(),
-            check_wanted: Notify::new(),
-            suspected: AtomicU64::new(0),
-            created: status.since,
-            errors: AtomicU32::new(0),
-            silent: AtomicU32::new(0),
-            observed: AtomicU8::new(0),
-            address: ArcSwapOption::empty(),
-            up: AtomicBool::new(is_up(status.state)),
-            status: Mutex::new(status),
+            key: Key::new(),
+            counters: Arc::new(Counters::new(workers)),
+            latency: Arc::default(),
+            live: Arc::new(Live::new(status)),
+        }
+    }
+
+    /// The same server under another configuration, with all that is known of it and counted:
+    /// what one of the two is told, the other knows.
+    #[must_use]
+    pub fn reconfigured(&self, id: ServerId, config: ServerConfig, tier: u32) -> Self {
+        Self {
+            id,
+            path: self.path.clone(),
+            config,
+            tier,
+            key: self.key,
+            counters: Arc::clone(&self.counters),
+            latency: Arc::clone(&self.latency),
+            live: Arc::clone(&self.live),
         }
     }
 
     /// Where to connect to, if that is known.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address.load().as_deref().copied()
+        self.live.address.load().as_deref().copied()
     }
 
     /// Sets where to connect to. Only the resolver calls this.
     pub fn set_address(&self, address: SocketAddr) {
-        self.address.store(Some(address.into()));
+        self.live.address.store(Some(address.into()));
     }
 
     /// Leaves the server without an address. Only the supervisor calls this.
     pub fn forget_address(&self) {
-        self.address.store(None);
+        self.live.address.store(None);
     }
 
     /// All that is known of the server now. A copy: were it a guard, two in one expression would
@@ -121,12 +113,15 @@ impl Server {
     }
 
     fn locked_status(&self) -> MutexGuard<'_, ServerStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+        self.live
+            .status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the server is unchecked or not down, and not in maintenance (`srv_is_up`).
     pub fn is_up(&self) -> bool {
-        self.up.load(Relaxed)
+        self.live.up.load(Relaxed)
     }
 
     /// Its share of sessions: what somebody has set, else the configured one.
@@ -150,33 +145,33 @@ impl Server {
     pub fn update<T>(&self, change: impl FnOnce(&mut ServerStatus) -> T) -> T {
         let mut status = self.locked_status();
         let result = change(&mut status);
-        self.up.store(is_up(status.state), Relaxed);
+        self.live.up.store(is_up(status.state), Relaxed);
         result
     }
 
     /// Asks the checker, if there is one, to check the server now.
     pub fn ask_for_check(&self) {
-        self.check_wanted.notify_one();
+        self.live.check_wanted.notify_one();
     }
 
     /// Waits until a check is asked for.
     pub async fn check_asked_for(&self) {
-        self.check_wanted.notified().await;
+        self.live.check_wanted.notified().await;
     }
 
     /// Has sessions prefer other servers for a moment: this one was slow to connect to, or
     /// could not be connected to, and its checks have not spoken yet.
     pub fn suspect(&self) {
-        let until = self.created.elapsed() + SUSPICION;
-        self.suspected.store(until.as_millis() as u64, Relaxed);
+        let until = self.live.created.elapsed() + SUSPICION;
+        self.live.suspected.store(until.as_millis() as u64, Relaxed);
         self.ask_for_check();
     }
 
     /// Whether sessions prefer other servers.
     pub fn is_suspected(&self) -> bool {
-        match self.suspected.load(Relaxed) {
+        match self.live.suspected.load(Relaxed) {
             0 => false,
-            until => (self.created.elapsed().as_millis() as u64) < until,
+            until => (self.live.created.elapsed().as_millis() as u64) < until,
         }
     }
 
@@ -184,10 +179,10 @@ impl Server {
     /// its next check would.
     pub fn connect_failed(&self) {
         if let Some(observe) = self.config.policy.observe {
-            let errors = self.errors.fetch_add(1, Relaxed) + 1;
+            let errors = self.live.errors.fetch_add(1, Relaxed) + 1;
             if errors >= observe.error_limit {
-                self.errors.store(0, Relaxed);
-                self.observed.store(Observed::ERRORS, Relaxed);
+                self.live.errors.store(0, Relaxed);
+                self.live.observed.store(Observed::ERRORS, Relaxed);
             }
         }
         self.suspect();
@@ -195,11 +190,11 @@ impl Server {
 
     /// Takes note that a session or a check connected.
     pub fn connect_succeeded(&self) {
-        if self.suspected.load(Relaxed) > 0 {
-            self.suspected.store(0, Relaxed);
+        if self.live.suspected.load(Relaxed) > 0 {
+            self.live.suspected.store(0, Relaxed);
         }
-        if self.errors.load(Relaxed) > 0 {
-            self.errors.store(0, Relaxed);
+        if self.live.errors.load(Relaxed) > 0 {
+            self.live.errors.store(0, Relaxed);
         }
     }
 
@@ -208,23 +203,23 @@ impl Server {
         let Some(silence) = self.config.policy.silence else {
             return;
         };
-        if self.silent.fetch_add(1, Relaxed) + 1 >= silence.sessions {
-            self.silent.store(0, Relaxed);
-            self.observed.store(Observed::SILENCE, Relaxed);
+        if self.live.silent.fetch_add(1, Relaxed) + 1 >= silence.sessions {
+            self.live.silent.store(0, Relaxed);
+            self.live.observed.store(Observed::SILENCE, Relaxed);
             self.ask_for_check();
         }
     }
 
     /// Takes note that a session got a byte from the server.
     pub fn answered(&self) {
-        if self.silent.load(Relaxed) > 0 {
-            self.silent.store(0, Relaxed);
+        if self.live.silent.load(Relaxed) > 0 {
+            self.live.silent.store(0, Relaxed);
         }
     }
 
     /// What traffic has shown since this was last asked, if it is bad enough to act on.
     pub fn take_observed(&self) -> Option<Observed> {
-        match self.observed.swap(0, Relaxed) {
+        match self.live.observed.swap(0, Relaxed) {
             Observed::ERRORS => Some(Observed::Errors),
             Observed::SILENCE => Some(Observed::Silence),
             _ => None,
@@ -236,7 +231,7 @@ impl Server {
         let status = self.status();
         Candidate {
             up: matches!(status.state, State::Up | State::Unchecked)
-                && self.address.load().is_some(),
+                && self.live.address.load().is_some(),
             held: status.hold.is_some(),
             backup: self.config.backup,
             tier: self.tier,
@@ -257,8 +252,4 @@ impl Server {
             _ => full,
         }
     }
-}
-
-fn is_up(state: State) -> bool {
-    !matches!(state, State::Down | State::Maintenance)
 }

@@ -5,6 +5,7 @@ use super::*;
 use crate::admin::Running;
 use crate::proxy::Sessions;
 use crate::supervisor::Supervisor;
+use crate::topology::Current;
 use crate::topology::sample::single_farm;
 use crate::topology::status::State;
 
@@ -46,7 +47,7 @@ fn api() -> Rc<Api> {
     let (sessions, _) = Sessions::channel(1);
     let (topology, journal) = (running.topology.clone(), running.journal.clone());
     Rc::new(Api {
-        supervisor: Supervisor::new(topology, sessions.clone(), journal),
+        supervisor: Supervisor::new(Current::new(topology), sessions.clone(), journal),
         sessions,
         running,
     })

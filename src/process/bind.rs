@@ -1,0 +1,148 @@
+//! Addresses and files that a configuration needs, taken before anything is started with it.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use socket2::Socket;
+
+use crate::config::{BackendConfig, Config};
+use crate::sys::options::SocketOptions;
+use crate::sys::sockets;
+
+/// What cannot be had, and nothing is started without.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address.
+    Bind(BindError),
+    /// The file that events are written to.
+    EventFile(PathBuf, io::Error),
+    /// The socket of the runtime API.
+    Api(PathBuf, io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(error) => write!(f, "{error}"),
+            Self::EventFile(path, error) => {
+                write!(f, "events cannot be written to {}: {error}", path.display())
+            }
+            Self::Api(path, error) => {
+                let path = path.display();
+                write!(f, "the runtime API cannot listen on {path}: ")?;
+                match error.kind() {
+                    io::ErrorKind::AddrInUse => f.write_str("another process is listening there"),
+                    _ => write!(f, "{error}"),
+                }
+            }
+        }
+    }
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// Whose it is, such as `frontend ft-app`.
+    pub owner: String,
+    /// What it cannot do with the address, such as `listen on`.
+    pub purpose: &'static str,
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            owner,
+            purpose,
+            address,
+            error,
+        } = self;
+        write!(f, "{owner} cannot {purpose} {address}: ")?;
+        match error.kind() {
+            io::ErrorKind::AddrInUse => f.write_str("another process is listening there"),
+            io::ErrorKind::AddrNotAvailable => f.write_str("this machine has no such address"),
+            io::ErrorKind::PermissionDenied => {
+                f.write_str("ports below 1024 need root or the capability CAP_NET_BIND_SERVICE")
+            }
+            _ => write!(f, "{error}"),
+        }
+    }
+}
+
+/// An address of a frontend that is taken and not listened on yet.
+#[derive(Debug)]
+pub(super) struct Bound {
+    /// As configured.
+    pub(super) address: SocketAddr,
+    /// One for each worker.
+    pub(super) sockets: Vec<Socket>,
+    /// Connections that may wait to be accepted.
+    pub(super) backlog: Option<u32>,
+}
+
+/// Takes every address of the frontends of `config` that is `wanted`, for so many workers. What
+/// cannot be had is added to `errors`.
+pub(super) fn frontends(
+    config: &Config,
+    workers: usize,
+    wanted: impl Fn(SocketAddr) -> bool,
+    errors: &mut Vec<StartError>,
+) -> Vec<Bound> {
+    let mut bound = Vec::new();
+    for frontend in &config.frontends {
+        for &address in frontend.bind.iter().filter(|address| wanted(**address)) {
+            let owner = format!("frontend {}", frontend.name);
+            match listen_on(owner, address, workers, &frontend.socket.both) {
+                Ok(sockets) => bound.push(Bound {
+                    address,
+                    sockets,
+                    backlog: frontend.socket.backlog,
+                }),
+                Err(error) => errors.push(error),
+            }
+        }
+    }
+    bound
+}
+
+/// `count` sockets for an address of `owner`, which do not listen yet.
+pub(super) fn listen_on(
+    owner: String,
+    address: SocketAddr,
+    count: usize,
+    options: &SocketOptions,
+) -> Result<Vec<Socket>, StartError> {
+    sockets::bind(address, count, options).map_err(|error| {
+        StartError::Bind(BindError {
+            owner,
+            purpose: "listen on",
+            address,
+            error,
+        })
+    })
+}
+
+/// What the connections of the backends of `config` cannot have.
+pub(super) fn backends(config: &Config) -> impl Iterator<Item = StartError> {
+    let failed = config.backends.iter().filter_map(try_socket);
+    failed.map(StartError::Bind)
+}
+
+/// Whether connections of `backend` can have the options that it wants, tried once so that a
+/// mistake is known before the first session.
+fn try_socket(backend: &BackendConfig) -> Option<BindError> {
+    let any = IpAddr::from([0, 0, 0, 0]);
+    let address = SocketAddr::new(backend.socket.source.unwrap_or(any), 0);
+    let error = sockets::to_connect(address, &backend.socket).err()?;
+    Some(BindError {
+        owner: format!("backend {}", backend.name),
+        purpose: "connect from",
+        address,
+        error,
+    })
+}

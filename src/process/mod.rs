@@ -1,0 +1,241 @@
+//! The process from a valid configuration to its end: what starts in which order, and how it
+//! stops.
+//!
+//! - [`bind`]: what the configuration needs, taken before anything starts.
+//! - [`listeners`]: the frontends' listeners while it runs.
+
+mod bind;
+mod listeners;
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+use tokio::task::LocalSet;
+
+use self::bind::Bound;
+pub use self::bind::{BindError, StartError};
+use self::listeners::Listeners;
+use crate::admin::health::{Point, Readiness};
+use crate::admin::{self, Running};
+use crate::api::socket::ApiSocket;
+use crate::api::{self, Api};
+use crate::checks::schedule;
+use crate::config::Config;
+use crate::events::Journal;
+use crate::events::file::EventFile;
+use crate::proxy::{Sessions, Stage, Workers};
+use crate::resolver;
+use crate::state::{self, Keeper};
+use crate::supervisor::Supervisor;
+use crate::sys::options::SocketOptions;
+use crate::sys::sockets;
+use crate::topology::{Current, Topology};
+
+/// A proxy that holds its addresses and has not begun to serve.
+#[derive(Debug)]
+pub struct Process {
+    config: Config,
+    current: Current,
+    frontends: Vec<Bound>,
+    stats: Vec<Socket>,
+    journal: Journal,
+    readiness: Readiness,
+    api: Option<ApiSocket>,
+    workers: usize,
+}
+
+impl Process {
+    /// Takes the addresses and opens the files that `config` names, without listening yet.
+    ///
+    /// # Errors
+    /// All that cannot be had.
+    pub fn bind(config: Config) -> Result<Self, Vec<StartError>> {
+        let workers = config.threads.or_else(|| available_parallelism().ok());
+        let workers = workers.map_or(1, std::num::NonZero::get);
+        let mut errors = Vec::new();
+        let frontends = bind::frontends(&config, workers, |_| true, &mut errors);
+        let mut stats = Vec::new();
+        for &address in config.stats.iter().flat_map(|stats| &stats.bind) {
+            let no_options = SocketOptions::default();
+            match bind::listen_on("the stats page".into(), address, 1, &no_options) {
+                Ok(sockets) => stats.extend(sockets),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.extend(bind::backends(&config));
+        let file = config.events.file.as_ref().and_then(|path| {
+            let failed = |error| errors.push(StartError::EventFile(path.clone(), error));
+            EventFile::open(path).map_err(failed).ok()
+        });
+        let api = config.api.as_ref().and_then(|api| {
+            let failed = |error| errors.push(StartError::Api(api.socket.clone(), error));
+            ApiSocket::bind(api).map_err(failed).ok()
+        });
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let journal = Journal::new(config.events.size, file);
+        let topology = Topology::build(&config, workers, Instant::now());
+        Ok(Self {
+            config,
+            current: Current::new(Arc::new(topology)),
+            frontends,
+            stats,
+            journal,
+            readiness: Readiness::default(),
+            api,
+            workers,
+        })
+    }
+
+    /// What runs, for those who want to watch.
+    pub fn topology(&self) -> Arc<Topology> {
+        self.current.get()
+    }
+
+    /// Serves until `stop` returns, then lets sessions end until it returns once more or until
+    /// `grace` has passed. Returns how many sessions were cut.
+    ///
+    /// # Errors
+    /// When a thread or an event loop cannot be made.
+    pub fn run(self, mut stop: impl AsyncFnMut()) -> io::Result<u32> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(32)
+            .build()?;
+        let local = LocalSet::new();
+        let cut = local.block_on(&runtime, async {
+            let grace = self.config.grace;
+            let readiness = self.readiness.clone();
+            let (current, journal) = (self.current.clone(), self.journal.clone());
+            let state = self.config.state.clone();
+            let workers = self.start().await?;
+            let keeper = state.map(|state| Keeper::start(&state, current, journal));
+            stop().await;
+            readiness.reach(Point::Stopping);
+            let cut = drain(workers, grace, stop()).await;
+            if let Some(keeper) = keeper {
+                keeper.finish();
+            }
+            Ok(cut)
+        });
+        drop(local);
+        // A look-up that no name server answers would keep its thread, and us, for much longer.
+        runtime.shutdown_background();
+        cut
+    }
+
+    async fn start(self) -> io::Result<Workers> {
+        let (sessions, queues) = Sessions::channel(self.workers);
+        let (current, journal) = (self.current.clone(), self.journal.clone());
+        let topology = current.get();
+        let supervisor = Supervisor::new(current.clone(), sessions.clone(), journal.clone());
+        if let Some(config) = &self.config.state {
+            state::restore(config, &topology);
+        }
+        supervisor.resume_probations();
+        resolver::resolve_all(&topology, &supervisor).await;
+        tokio::task::spawn_local(resolver::run(current.clone(), Rc::clone(&supervisor)));
+        schedule::start_agents(&topology, &supervisor);
+        schedule::start_checks(&topology, &supervisor, self.config.spread_checks).await;
+        tokio::task::spawn_local(tick(current.clone()));
+        let running = Running::new(current.clone(), journal, self.readiness.clone());
+        for socket in self.stats {
+            let listener = tokio::net::TcpListener::from_std(sockets::listen(socket, None)?)?;
+            if let Some(settings) = &self.config.stats {
+                let site =
+                    admin::http::serve(listener, Arc::new(settings.clone()), running.clone());
+                tokio::task::spawn_local(site);
+            }
+        }
+        if let (Some(socket), Some(config)) = (self.api, &self.config.api) {
+            let (listener, file) = socket.listen()?;
+            let api = Rc::new(Api {
+                running,
+                supervisor: Rc::clone(&supervisor),
+                sessions,
+            });
+            tokio::task::spawn_local(api::serve::serve(listener, file, api, config.level));
+        }
+        supervisor.begin();
+        let workers = Workers::start(&current, queues, self.config.log, self.config.pin_threads)?;
+        let mut listeners = Listeners::new(workers.listeners());
+        listeners.open(self.frontends)?;
+        self.readiness.reach(Point::Ready);
+        tracing::info!(
+            target: "process",
+            "Backstop is ready: {} frontends, {} backends, {} servers, {} worker threads.",
+            topology.frontends.len(),
+            topology.backends.len(),
+            topology.servers().count(),
+            self.workers
+        );
+        Ok(workers)
+    }
+}
+
+async fn drain(workers: Workers, grace: Duration, stop: impl Future<Output = ()>) -> u32 {
+    tracing::info!(
+        "Stopping: no new sessions; open ones may go on for {grace:?}. A second signal cuts them."
+    );
+    let stage = workers.stage();
+    stage.send_replace(Stage::Draining);
+    let mut ended = std::pin::pin!(workers.ended());
+    let cut = tokio::select! {
+        cut = &mut ended => Some(cut),
+        () = stop => None,
+        () = tokio::time::sleep(grace) => None,
+    };
+    let cut = if let Some(cut) = cut {
+        cut
+    } else {
+        stage.send_replace(Stage::Stopped);
+        ended.await
+    };
+    tracing::info!("Stopped; {cut} sessions were cut.");
+    cut
+}
+
+/// Computes session rates, once a second.
+async fn tick(current: Current) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        seconds.tick().await;
+        let topology = current.get();
+        topology
+            .frontends
+            .iter()
+            .for_each(|frontend| frontend.counters.tick());
+        topology
+            .backends
+            .iter()
+            .for_each(|backend| backend.counters.tick());
+        topology.servers().for_each(|server| server.counters.tick());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::sample;
+
+    #[test]
+    fn a_source_that_is_not_there_is_told_before_anything_starts() {
+        let mut backend = sample::backend("bk", false, vec![sample::server("s", 80, false)]);
+        // Of the documentation's own network, which no machine has (RFC 5737).
+        backend.socket.source = Some("192.0.2.1".parse().unwrap());
+        let config = Config {
+            backends: vec![backend],
+            ..sample::empty_config()
+        };
+        let errors = Process::bind(config).unwrap_err();
+        let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let expected =
+            "backend bk cannot connect from 192.0.2.1:0: this machine has no such address";
+        assert_eq!(errors, [expected]);
+    }
+}
