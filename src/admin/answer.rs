@@ -1,100 +1,227 @@
 //! One request to one answer.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Response, StatusCode, http};
+use hyper::{Method, Request, Response, StatusCode, http};
+use tokio::time::timeout;
 
-use super::auth::{Gate, Verdict, challenge};
+use super::auth::{Gate, Verdict, Visitor, challenge};
 use super::body::Pieces;
 use super::health::Point;
 use super::metrics::Exposition;
-use super::refusals::Refusals;
+use super::orders::{Orders, Outcome};
+use super::refusals::{Refusals, Refused};
 use super::rows::Selection;
 use super::style::STYLE;
 use super::view::{Format, Resource, View};
-use super::{Report, Running, csv, json, metrics, page};
+use super::{Report, Running, csv, form, json, metrics, origin, page};
 use crate::config::StatsConfig;
 
 /// An answer's body.
 pub type Body = Either<Full<Bytes>, Pieces>;
+
+/// The longest form that is read, in bytes: two thousand servers with long names.
+const LONGEST_FORM: usize = 64 * 1024;
+
+/// How long a form may take to come.
+const FORM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything that answers are made from.
 #[derive(Debug)]
 pub struct Site {
     settings: Arc<StatsConfig>,
     running: Running,
+    /// Where orders go, if any are taken.
+    orders: Option<Orders>,
     gate: Gate,
     challenge: HeaderValue,
     /// Those of every answer.
     headers: HeaderMap,
-    /// Who was refused.
-    pub refusals: Refusals,
 }
 
 impl Site {
-    /// The site of a running proxy.
-    pub fn new(settings: Arc<StatsConfig>, running: Running) -> Self {
+    /// The site of a running proxy; `orders` leads to whoever changes servers.
+    pub fn new(settings: Arc<StatsConfig>, running: Running, orders: Option<Orders>) -> Self {
         Self {
-            gate: Gate::new(settings.auth.as_ref()),
+            gate: Gate::new(&settings),
             challenge: challenge(&settings.realm),
             headers: strict_headers(),
-            refusals: Refusals::default(),
+            orders: orders.filter(|_| settings.admin),
             settings,
             running,
         }
     }
 
-    /// Answers a request of `peer`. The request's body is never read.
-    pub fn answer(&self, request: &http::request::Parts, peer: SocketAddr) -> Response<Body> {
-        let mut response = self.respond(request, peer);
+    /// Who was refused.
+    pub fn refusals(&self) -> &Refusals {
+        &self.running.refusals
+    }
+
+    /// Answers a request of `peer`. Its body is read only if it is an order of somebody who may
+    /// give orders.
+    pub async fn answer<B>(&self, request: Request<B>, peer: SocketAddr) -> Response<Body>
+    where
+        B: hyper::body::Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let mut response = self.respond(request, peer).await;
         response.headers_mut().extend(self.headers.clone());
         response
     }
 
-    fn respond(&self, request: &http::request::Parts, peer: SocketAddr) -> Response<Body> {
-        let target = request.uri.path_and_query();
+    async fn respond<B>(&self, request: Request<B>, peer: SocketAddr) -> Response<Body>
+    where
+        B: hyper::body::Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let target = head.uri.path_and_query();
         let target = target.map_or("/", |target| target.as_str());
         let resource = Resource::of(target, &self.settings.uri);
-        if !resource.is_some_and(Resource::is_open)
-            && let Some(refusal) = self.refusal(request, peer)
-        {
-            return refusal;
-        }
+        let visitor = if resource.is_some_and(Resource::is_open) {
+            Visitor::ANYONE
+        } else {
+            match self.let_in(&head, peer).await {
+                Ok(visitor) => visitor,
+                Err(refusal) => return refusal,
+            }
+        };
         let Some(resource) = resource else {
             let place = format!("The stats page is at {}\n", self.settings.uri);
             return text(StatusCode::NOT_FOUND, place);
         };
-        if !matches!(request.method, Method::GET | Method::HEAD) {
-            let refusal = "Only GET and HEAD are answered here.\n";
-            let response = text(StatusCode::METHOD_NOT_ALLOWED, refusal.into());
-            let allowed = HeaderValue::from_static("GET, HEAD");
-            return with(response, header::ALLOW, allowed);
+        match (&head.method, resource, &self.orders) {
+            (&(Method::GET | Method::HEAD), ..) => {
+                self.resource(resource, visitor, head.headers.get(header::ACCEPT))
+            }
+            (&Method::POST, Resource::Page(view), Some(orders)) => {
+                let refusal = self.may_not_change(&head, &visitor, peer);
+                match refusal {
+                    Some(refusal) => refusal,
+                    None => self.change(orders, body, view, &visitor, peer).await,
+                }
+            }
+            (_, Resource::Page(_), Some(_)) => not_allowed("GET, HEAD, POST"),
+            _ => not_allowed("GET, HEAD"),
         }
-        self.resource(resource, request.headers.get(header::ACCEPT))
     }
 
-    /// The answer to who may not ask; `None` to who may.
-    fn refusal(&self, request: &http::request::Parts, peer: SocketAddr) -> Option<Response<Body>> {
-        match self.gate.judge(request.headers.get(header::AUTHORIZATION)) {
-            Verdict::Allowed => return None,
-            Verdict::NothingOffered => {}
+    /// Who asks, or the answer to who may not.
+    async fn let_in(
+        &self,
+        head: &http::request::Parts,
+        peer: SocketAddr,
+    ) -> Result<Visitor, Response<Body>> {
+        let authorization = head.headers.get(header::AUTHORIZATION);
+        let refuse = |why, what| self.refusals().tell(why, format_args!("{peer}: {what}"));
+        match self.gate.judge(authorization, peer.ip()).await {
+            Verdict::Allowed(visitor) => Ok(visitor),
+            Verdict::NothingOffered => Err(self.unauthorized()),
             Verdict::Wrong => {
-                self.refusals
-                    .tell(format_args!("{peer}: wrong user name or password"));
+                refuse(Refused::Password, "wrong user name or password");
+                Err(self.unauthorized())
+            }
+            Verdict::TooMany(wait) => {
+                refuse(Refused::Tries, "too many wrong passwords");
+                let refusal = "Too many wrong passwords from your address; try again later.\n";
+                let response = text(StatusCode::TOO_MANY_REQUESTS, refusal.into());
+                Err(after(response, wait))
+            }
+            Verdict::Busy => {
+                refuse(Refused::Busy, "too many passwords to verify");
+                let refusal = "Too many passwords are being verified; try again.\n";
+                let response = text(StatusCode::SERVICE_UNAVAILABLE, refusal.into());
+                Err(after(response, Duration::from_secs(1)))
             }
         }
-        Some(self.unauthorized())
     }
 
-    fn resource(&self, resource: Resource, accept: Option<&HeaderValue>) -> Response<Body> {
+    /// The answer to who may not change servers, or not in this way; `None` to who may.
+    fn may_not_change(
+        &self,
+        head: &http::request::Parts,
+        visitor: &Visitor,
+        peer: SocketAddr,
+    ) -> Option<Response<Body>> {
+        let refuse = |why, what: &str| {
+            self.refusals().tell(why, format_args!("{peer}: {what}"));
+            Some(text(StatusCode::FORBIDDEN, format!("Refused: {what}.\n")))
+        };
+        if !visitor.may_change {
+            return refuse(Refused::Role, "this user may not change servers");
+        }
+        if !origin::is_own(&head.headers, self.settings.tls.is_some()) {
+            return refuse(
+                Refused::Origin,
+                "a change that does not come from the page itself",
+            );
+        }
+        let kind = head.headers.get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case(FORM) {
+            let wanted = format!("A change is sent as {FORM}.\n");
+            return Some(text(StatusCode::UNSUPPORTED_MEDIA_TYPE, wanted));
+        }
+        None
+    }
+
+    /// Has the order in a form carried out, and leads to the page that tells what became of it
+    /// (303, so that reloading that page does not repeat it).
+    async fn change<B>(
+        &self,
+        orders: &Orders,
+        body: B,
+        view: View,
+        visitor: &Visitor,
+        peer: SocketAddr,
+    ) -> Response<Body>
+    where
+        B: hyper::body::Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let form = Limited::new(body, LONGEST_FORM).collect();
+        let outcome = match timeout(FORM_PATIENCE, form).await {
+            Err(_) => {
+                return text(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "The form did not come.\n".into(),
+                );
+            }
+            Ok(Err(_)) => Err(Outcome::TooLong),
+            Ok(Ok(form)) => {
+                let name = visitor.name.as_deref().unwrap_or("somebody");
+                let who = format!("{name} on the stats page ({})", peer.ip().to_canonical());
+                form::order(&form.to_bytes(), &who)
+            }
+        };
+        let outcome = match outcome {
+            Ok(order) => orders.give(order).await,
+            Err(outcome) => outcome,
+        };
+        let path = format!("{};st={}", view.path(&self.settings.uri), outcome.word());
+        let response = text(StatusCode::SEE_OTHER, format!("{}\n", outcome.told()));
+        match HeaderValue::try_from(path) {
+            Ok(path) => with(response, header::LOCATION, path),
+            Err(_) => response,
+        }
+    }
+
+    fn resource(
+        &self,
+        resource: Resource,
+        visitor: Visitor,
+        accept: Option<&HeaderValue>,
+    ) -> Response<Body> {
         let running = self.running.latest();
         match resource {
-            Resource::Page(view) => self.view(view),
+            Resource::Page(view) => self.view(view, visitor),
             Resource::Metrics => {
                 let form = Exposition::wanted(accept);
                 long(form.media_type(), metrics::pieces(running, form))
@@ -112,7 +239,7 @@ impl Site {
         }
     }
 
-    fn view(&self, view: View) -> Response<Body> {
+    fn view(&self, view: View, visitor: Visitor) -> Response<Body> {
         let (topology, now) = (self.running.latest().topology, Instant::now());
         let selection = Selection {
             view,
@@ -128,6 +255,7 @@ impl Site {
             topology,
             settings: self.settings.clone(),
             view,
+            visitor,
             now,
         };
         long("text/html; charset=utf-8", page::pieces(report))
@@ -139,6 +267,9 @@ impl Site {
         with(response, header::WWW_AUTHENTICATE, self.challenge.clone())
     }
 }
+
+/// The type of a form, which browsers send.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 const JSON: &str = "application/json";
 
@@ -159,15 +290,29 @@ fn text(status: StatusCode, text: String) -> Response<Body> {
     with(response, header::CONTENT_TYPE, kind)
 }
 
+fn not_allowed(methods: &'static str) -> Response<Body> {
+    let refusal = format!("Only {methods} are answered here.\n");
+    let response = text(StatusCode::METHOD_NOT_ALLOWED, refusal);
+    with(response, header::ALLOW, HeaderValue::from_static(methods))
+}
+
+/// Says when to try again, in whole seconds.
+fn after(response: Response<Body>, wait: Duration) -> Response<Body> {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    with(response, header::RETRY_AFTER, HeaderValue::from(seconds))
+}
+
 fn with(mut response: Response<Body>, name: HeaderName, value: HeaderValue) -> Response<Body> {
     response.headers_mut().insert(name, value);
     response
 }
 
-/// Nothing may be stored, guessed at, framed or fetched; only the page's own style applies.
+/// Nothing may be stored, guessed at, framed or fetched; only the page's own style applies, and
+/// forms go to the page alone. Its address is told to itself only, which a form must: without a
+/// referrer its `Origin` would be `null` (Fetch, "append a request `Origin` header").
 fn strict_headers() -> HeaderMap {
     let policy = format!(
-        "default-src 'none'; style-src {}; img-src data:; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; style-src {}; img-src data:; base-uri 'none'; form-action 'self'; \
          frame-ancestors 'none'",
         STYLE.source
     );
@@ -181,7 +326,7 @@ fn strict_headers() -> HeaderMap {
         ),
         (
             header::REFERRER_POLICY,
-            HeaderValue::from_static("no-referrer"),
+            HeaderValue::from_static("same-origin"),
         ),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ])

@@ -1,53 +1,160 @@
 //! Basic authentication (RFC 7617).
 //!
-//! Names and passwords are compared by their SHA-256 digests in constant time: how long a
-//! comparison takes depends on what was sent only, not on how much of it is right nor on how
-//! long the right password is.
+//! Names and passwords are compared by their digests in constant time: how long a comparison
+//! takes depends on what was sent only, not on how much of it is right nor on how long the right
+//! one is. Where any password is kept as a hash, a wrong try takes one verification whatever the
+//! name, so that names cannot be found out by the time that a refusal takes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderValue;
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::config::Credentials;
+use super::password::{Answer, Digest, Secret, Verifier, digest};
+use super::tries::Tries;
+use crate::config::StatsConfig;
+use crate::config::stats::Role;
 
-type Digest = [u8; 32];
-
-/// Decides who may see the page.
+/// Decides who may see the page, and who may change servers there.
 #[derive(Debug)]
 pub struct Gate {
-    /// Digests of the user name and the password; `None` lets everybody in.
-    wanted: Option<(Digest, Digest)>,
+    /// If there are none, everybody may look.
+    users: Vec<User>,
+    verifier: Verifier,
+    tries: Tries,
+}
+
+#[derive(Debug)]
+struct User {
+    name: Arc<str>,
+    digest: Digest,
+    secret: Secret,
+    role: Role,
+}
+
+/// Who asks, once let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visitor {
+    /// `None` where nobody is asked for a name.
+    pub name: Option<Arc<str>>,
+    /// Whether servers may be changed.
+    pub may_change: bool,
+}
+
+impl Visitor {
+    /// Somebody who was not asked for a name.
+    pub const ANYONE: Self = Self {
+        name: None,
+        may_change: false,
+    };
 }
 
 /// What a request's `Authorization` header is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The request may be answered.
-    Allowed,
+    Allowed(Visitor),
     /// Nothing was offered, as in a browser's first request.
     NothingOffered,
     /// What was offered is wrong or cannot be read.
     Wrong,
+    /// There were too many wrong tries from this address; it may try again after this time.
+    TooMany(Duration),
+    /// Too many passwords are waiting to be verified.
+    Busy,
 }
 
 impl Gate {
-    /// A gate that asks for `credentials`, if there are any.
-    pub fn new(credentials: Option<&Credentials>) -> Self {
+    /// A gate that asks for the users of `settings`, if there are any.
+    pub fn new(settings: &StatsConfig) -> Self {
+        let users = settings.users.iter().map(|user| User {
+            name: user.name.as_str().into(),
+            digest: digest(user.name.as_bytes()),
+            secret: Secret::new(&user.password),
+            role: if settings.admin {
+                user.role
+            } else {
+                Role::View
+            },
+        });
         Self {
-            wanted: credentials.map(|c| (digest(c.user.as_bytes()), digest(c.password.as_bytes()))),
+            users: users.collect(),
+            verifier: Verifier::new(),
+            tries: Tries::default(),
         }
     }
 
-    /// Judges an `Authorization` header.
-    pub fn judge(&self, header: Option<&HeaderValue>) -> Verdict {
-        match (&self.wanted, header) {
-            (None, _) => Verdict::Allowed,
-            (Some(_), None) => Verdict::NothingOffered,
-            (Some(wanted), Some(header)) if matches(header.as_bytes(), wanted) => Verdict::Allowed,
-            _ => Verdict::Wrong,
+    /// Judges an `Authorization` header that comes from `address`.
+    pub async fn judge(&self, header: Option<&HeaderValue>, address: IpAddr) -> Verdict {
+        if self.users.is_empty() {
+            return Verdict::Allowed(Visitor::ANYONE);
         }
+        let Some(header) = header else {
+            return Verdict::NothingOffered;
+        };
+        if let Some(wait) = self.tries.wait(address, Instant::now()) {
+            return Verdict::TooMany(wait);
+        }
+        let Some((name, password)) = parse(header.as_bytes()) else {
+            self.tries.wrong(address, Instant::now());
+            return Verdict::Wrong;
+        };
+        let user = self.user(&name);
+        match user {
+            Some(user) if self.verifier.knows(&user.secret, &password) => user.let_in(),
+            _ => self.verify(user, password, address).await,
+        }
+    }
+
+    /// The user of that name, looked for in the same time whoever it is.
+    fn user(&self, name: &[u8]) -> Option<&User> {
+        let name = digest(name);
+        let same = |user: &&User| bool::from(user.digest.ct_eq(&name));
+        self.users.iter().filter(same).last()
+    }
+
+    async fn verify(&self, user: Option<&User>, password: Vec<u8>, address: IpAddr) -> Verdict {
+        let own = user.and_then(|user| match &user.secret {
+            Secret::Hash(hash, remembered) => Some((user, hash, remembered)),
+            Secret::Plain(_) => None,
+        });
+        let any = || {
+            self.users.iter().find_map(|user| match &user.secret {
+                Secret::Hash(hash, _) => Some(hash),
+                Secret::Plain(_) => None,
+            })
+        };
+        let may_try = || self.tries.wait(address, Instant::now()).is_none();
+        if let Some(hash) = own.map(|(_, hash, _)| hash).or_else(any) {
+            let answer = self.verifier.verify(hash, password.clone(), may_try).await;
+            match (answer, own) {
+                (Answer::Busy, _) => {
+                    let wait = self.tries.wait(address, Instant::now());
+                    return wait.map_or(Verdict::Busy, Verdict::TooMany);
+                }
+                (Answer::Right, Some((user, _, remembered))) => {
+                    self.verifier.remember(remembered, &password);
+                    return user.let_in();
+                }
+                // Somebody else's password.
+                (Answer::Right, None) | (Answer::Wrong, _) => {}
+            }
+        }
+        self.tries.wrong(address, Instant::now());
+        Verdict::Wrong
+    }
+}
+
+impl User {
+    fn let_in(&self) -> Verdict {
+        Verdict::Allowed(Visitor {
+            name: Some(Arc::clone(&self.name)),
+            may_change: self.role == Role::Admin,
+        })
     }
 }
 
@@ -66,15 +173,6 @@ pub fn challenge(realm: &str) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("Basic realm=\"Statistics\""))
 }
 
-fn matches(header: &[u8], (user, password): &(Digest, Digest)) -> bool {
-    let Some((sent_user, sent_password)) = parse(header) else {
-        return false;
-    };
-    let same_user = digest(&sent_user).ct_eq(user);
-    let same_password = digest(&sent_password).ct_eq(password);
-    (same_user & same_password).into()
-}
-
 /// The user name and the password of a header; `None` if it is not one of this scheme.
 fn parse(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let (scheme, rest) = header.split_at_checked(header.iter().position(|&b| b == b' ')?)?;
@@ -87,118 +185,5 @@ fn parse(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((pair[..colon].to_vec(), pair[colon + 1..].to_vec()))
 }
 
-fn digest(bytes: &[u8]) -> Digest {
-    Sha256::digest(bytes).into()
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn gate() -> Gate {
-        Gate::new(Some(&Credentials {
-            user: "admin".into(),
-            password: "se:cret".into(),
-        }))
-    }
-
-    fn judge(header: &str) -> Verdict {
-        gate().judge(Some(&HeaderValue::from_str(header).unwrap()))
-    }
-
-    fn basic(pair: &str) -> String {
-        format!("Basic {}", STANDARD.encode(pair))
-    }
-
-    #[test]
-    fn the_right_pair_is_let_in() {
-        assert_eq!(judge(&basic("admin:se:cret")), Verdict::Allowed);
-    }
-
-    #[test]
-    fn the_scheme_is_matched_whatever_its_case() {
-        let encoded = STANDARD.encode("admin:se:cret");
-        assert_eq!(judge(&format!("bAsIc {encoded}")), Verdict::Allowed);
-        assert_eq!(judge(&format!("Basic   {encoded} ")), Verdict::Allowed);
-    }
-
-    #[test]
-    fn a_wrong_pair_is_kept_out() {
-        let pairs = [
-            "admin:se:cre",
-            "admin:se:crett",
-            "admin:",
-            ":se:cret",
-            "Admin:se:cret",
-            "admin",
-            "",
-            ":",
-        ];
-        for pair in pairs {
-            assert_eq!(judge(&basic(pair)), Verdict::Wrong, "{pair:?}");
-        }
-    }
-
-    #[test]
-    fn garbage_is_kept_out() {
-        let encoded = STANDARD.encode("admin:se:cret");
-        let headers = [
-            String::new(),
-            "Basic".into(),
-            "Basic ".into(),
-            "Basic *".into(),
-            encoded.clone(),
-            format!("Basic{encoded}"),
-            format!("Bearer {encoded}"),
-            format!("Basic {encoded} {encoded}"),
-        ];
-        for header in headers {
-            assert_eq!(judge(&header), Verdict::Wrong, "{header:?}");
-        }
-    }
-
-    #[test]
-    fn nothing_offered_is_not_the_same_as_wrong() {
-        assert_eq!(gate().judge(None), Verdict::NothingOffered);
-    }
-
-    #[test]
-    fn without_credentials_everybody_is_let_in() {
-        let open = Gate::new(None);
-        let header = HeaderValue::from_static("Basic *");
-        assert_eq!(open.judge(None), Verdict::Allowed);
-        assert_eq!(open.judge(Some(&header)), Verdict::Allowed);
-    }
-
-    #[test]
-    fn the_realm_cannot_break_out_of_its_quotes() {
-        let shown = challenge("a\"b\\c\r\nd");
-        assert_eq!(
-            shown.as_bytes(),
-            br#"Basic realm="a\"b\\c  d", charset="UTF-8""#
-        );
-        assert!(
-            challenge("통계")
-                .as_bytes()
-                .starts_with("Basic realm=\"통계".as_bytes())
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn no_other_pair_is_let_in(user: String, password: String) {
-            let verdict = judge(&basic(&format!("{user}:{password}")));
-            let right = format!("{user}:{password}") == "admin:se:cret";
-            prop_assert_eq!(verdict == Verdict::Allowed, right);
-        }
-
-        #[test]
-        fn any_header_is_judged(bytes: Vec<u8>) {
-            if let Ok(header) = HeaderValue::from_bytes(&bytes) {
-                prop_assert_eq!(gate().judge(Some(&header)), Verdict::Wrong);
-            }
-        }
-    }
-}
+mod tests;

@@ -9,13 +9,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error};
 
 use super::Running;
 use super::answer::Site;
+use super::orders::Orders;
+use super::refusals::Refused;
 use crate::config::StatsConfig;
 
 /// What clients may take up.
@@ -47,11 +51,21 @@ pub async fn serve(
     listener: TcpListener,
     settings: Arc<StatsConfig>,
     running: Running,
+    orders: Option<Orders>,
 ) -> Infallible {
-    serve_within(LIMITS, listener, Site::new(settings, running)).await
+    let tls = settings
+        .tls
+        .as_ref()
+        .map(|tls| Arc::clone(&tls.config).into());
+    serve_within(LIMITS, listener, Site::new(settings, running, orders), tls).await
 }
 
-async fn serve_within(limits: Limits, listener: TcpListener, site: Site) -> Infallible {
+async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    site: Site,
+    tls: Option<TlsAcceptor>,
+) -> Infallible {
     let site = Arc::new(site);
     let mut connections = JoinSet::new();
     loop {
@@ -61,13 +75,17 @@ async fn serve_within(limits: Limits, listener: TcpListener, site: Site) -> Infa
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept() => match accepted {
                 Ok((_, peer)) if connections.len() >= limits.connections => {
-                    site.refusals.tell(format_args!("{peer}: too many connections"));
+                    let refusals = site.refusals();
+                    refusals.tell(Refused::Connection, format_args!("{peer}: too many connections"));
                 }
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(limits, stream, peer, site.clone()));
+                    connections.spawn(connection(limits, stream, tls.clone(), peer, site.clone()));
                 }
                 Err(error) => {
-                    site.refusals.tell(format_args!("cannot accept a connection: {error}"));
+                    site.refusals().tell(
+                        Refused::Connection,
+                        format_args!("cannot accept a connection: {error}"),
+                    );
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -75,11 +93,30 @@ async fn serve_within(limits: Limits, listener: TcpListener, site: Site) -> Infa
     }
 }
 
-async fn connection(limits: Limits, stream: TcpStream, peer: SocketAddr, site: Arc<Site>) {
+async fn connection(
+    limits: Limits,
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    peer: SocketAddr,
+    site: Arc<Site>,
+) {
+    let Some(tls) = tls else {
+        return requests(limits, stream, peer, site).await;
+    };
+    match timeout(limits.head, tls.accept(stream)).await {
+        Ok(Ok(stream)) => requests(limits, stream, peer, site).await,
+        Ok(Err(error)) => debug!(target: "stats", %peer, %error, "TLS was not agreed on"),
+        Err(_) => debug!(target: "stats", %peer, "TLS took too long"),
+    }
+}
+
+async fn requests<S>(limits: Limits, stream: S, peer: SocketAddr, site: Arc<Site>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (request, _unread_body) = request.into_parts();
-        let response = site.answer(&request, peer);
-        async move { Ok::<_, Infallible>(response) }
+        let site = Arc::clone(&site);
+        async move { Ok::<_, Infallible>(site.answer(request, peer).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,11 +1,15 @@
 //! What people and their tools see of the running proxy over HTTP.
 //!
-//! Everything here only reads. The way of one request:
+//! Everything here only reads, but for orders to servers, which the supervisor carries out. The
+//! way of one request:
 //!
 //! - [`http`]: connections, bounded in number and in time.
-//! - [`refusals`]: log lines about those that are refused.
+//! - [`refusals`]: those that are refused, counted and logged.
 //! - [`answer`]: who may ask for what, and the headers of each answer.
-//! - [`auth`]: the user name and the password.
+//! - [`auth`]: the user name and the password. [`password`]: whether it is right. [`tries`]: how
+//!   many wrong ones are looked at.
+//! - [`origin`]: whether a change comes from the page itself. [`form`]: what is to be changed.
+//!   [`orders`]: its way to the supervisor.
 //! - [`view`]: what the request's path asks for.
 //! - [`row`]: the facts of one frontend, server or backend, the same for every format;
 //!   [`rows`]: all of them in order.
@@ -21,22 +25,29 @@ pub mod columns;
 pub mod csv;
 pub mod fields;
 pub mod figures;
+pub mod form;
 pub mod health;
 pub mod http;
 pub mod json;
 pub mod metrics;
+pub mod orders;
+pub mod origin;
 pub mod page;
+pub mod password;
 pub mod refusals;
 pub mod row;
 pub mod rows;
 pub mod style;
 pub mod table;
+pub mod tries;
 pub mod view;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use self::auth::Visitor;
 use self::health::Readiness;
+use self::refusals::Refusals;
 use self::view::View;
 use crate::config::StatsConfig;
 use crate::config::operation::EventsConfig;
@@ -54,6 +65,8 @@ pub struct Running {
     pub journal: Journal,
     /// How far it has come.
     pub readiness: Readiness,
+    /// Who was refused at the stats page.
+    pub refusals: Refusals,
 }
 
 impl Running {
@@ -64,6 +77,7 @@ impl Running {
             current,
             journal,
             readiness,
+            refusals: Refusals::default(),
         }
     }
 
@@ -112,6 +126,8 @@ pub struct Report {
     pub settings: Arc<StatsConfig>,
     /// What was asked for.
     pub view: View,
+    /// Who asks.
+    pub visitor: Visitor,
     /// The moment that ages are counted to.
     pub now: Instant,
 }

@@ -76,6 +76,9 @@ fn shell(report: &Report) -> Markup {
                     (process_facts(report))
                 }
                 main {
+                    @if let Some(outcome) = report.view.outcome {
+                        p.outcome role="status" { (outcome.told()) }
+                    }
                     (all_routes(topology))
                     (legend())
                     (PreEscaped(TABLES))
@@ -198,6 +201,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::admin::auth::Visitor;
     use crate::config::StatsConfig;
     use crate::topology::sample::{backend, farms, pass_check, server, settings, take_down};
     use crate::topology::sample::{single_farm, with_backend};
@@ -207,6 +211,7 @@ mod tests {
             topology: topology.clone(),
             settings: settings.into(),
             view,
+            visitor: Visitor::ANYONE,
             now: topology.started + Duration::from_secs(4_320),
         };
         pieces(report).collect()
@@ -319,6 +324,7 @@ mod tests {
             topology,
             settings: settings().into(),
             view: View::default(),
+            visitor: Visitor::ANYONE,
             now: std::time::Instant::now(),
         };
         let sizes: Vec<_> = pieces(report).map(|piece| piece.len()).collect();

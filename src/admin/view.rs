@@ -2,6 +2,7 @@
 //!
 //! The words after the page's path are HAProxy's (`src/http_ana.c`, `http_handle_stats`).
 
+use super::orders::Outcome;
 use super::row::is_hidden_by_up;
 use crate::topology::Server;
 
@@ -63,6 +64,8 @@ pub struct View {
     pub only_up: bool,
     /// `;no-maint`: servers in maintenance are left out.
     pub no_maintenance: bool,
+    /// `;st=DONE`: what became of the order that led here.
+    pub outcome: Option<Outcome>,
 }
 
 /// The form of the statistics.
@@ -96,6 +99,9 @@ impl View {
             still: asked("norefresh"),
             only_up: asked("up"),
             no_maintenance: asked("no-maint"),
+            outcome: words
+                .split(SEPARATORS)
+                .find_map(|word| Outcome::of(word.strip_prefix("st=")?)),
         })
     }
 
@@ -104,7 +110,7 @@ impl View {
         self.only_up && is_hidden_by_up(server) || self.no_maintenance && server.in_maintenance()
     }
 
-    /// The path of this view of the page at `uri`.
+    /// The path of this view of the page at `uri`, without the outcome of an order.
     pub fn path(self, uri: &str) -> String {
         let word = |asked, word| if asked { word } else { "" };
         let format = match self.format {
@@ -130,6 +136,7 @@ mod tests {
         still: false,
         only_up: false,
         no_maintenance: false,
+        outcome: None,
     };
 
     #[test]
@@ -156,6 +163,10 @@ mod tests {
             Some(up_and_still)
         );
         assert_eq!(View::of("/;nonsense", "/"), Some(PAGE));
+        let outcome = Some(Outcome::Done);
+        let done = View { outcome, ..PAGE };
+        assert_eq!(View::of("/;st=DONE", "/"), Some(done));
+        assert_eq!(View::of("/;st=<b>", "/"), Some(PAGE));
         assert_eq!(View::of("/?t=1", "/"), Some(PAGE));
         assert_eq!(View::of("/?;csv", "/"), Some(csv));
     }
@@ -187,6 +198,7 @@ mod tests {
                 still: bits & 1 > 0,
                 only_up: bits & 2 > 0,
                 no_maintenance: bits & 4 > 0,
+                outcome: None,
             };
             assert_eq!(View::of(&view.path("/stats"), "/stats"), Some(view));
         }

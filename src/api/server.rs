@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::Api;
 use super::command::{Answer, Client};
-use super::{Api, Refusal};
 use crate::events::Reason;
+use crate::supervisor::operator::weight;
 use crate::topology::Server;
 use crate::topology::status::Admin;
 
@@ -140,33 +141,6 @@ fn weigh(api: &Api, client: &Client, server: &Arc<Server>, words: &[&str]) -> An
     }
 }
 
-/// A weight from 0 to 256, or a share of the configured one (`src/server.c`,
-/// `server_parse_weight_change_request`).
-fn weight(word: &str, configured: u16) -> Result<u16, Refusal> {
-    if word.is_empty() {
-        return Err("Require <weight> or <weight%>.");
-    }
-    let (digits, percent) = match word.strip_suffix('%') {
-        Some(digits) => (digits, true),
-        None => (word, false),
-    };
-    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err("Empty weight string empty or preceded by garbage");
-    }
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("Trailing garbage in weight string");
-    }
-    let number: u64 = digits.parse().unwrap_or(u64::MAX);
-    match (number, percent) {
-        (0..=256, false) => Ok(number as u16),
-        (_, false) => Err("Absolute weight can only be between 0 and 256 inclusive."),
-        (_, true) => {
-            let share = u64::from(configured).saturating_mul(number) / 100;
-            Ok(share.min(256) as u16)
-        }
-    }
-}
-
 fn set_address(api: &Api, client: &Client, server: &Arc<Server>, words: &[&str]) -> Answer {
     let Some(word) = words.first() else {
         return Answer::line("set server <b>/<s> addr requires an address and optionally a port.");
@@ -213,29 +187,6 @@ fn moved(from: Option<SocketAddr>, to: SocketAddr, given: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn weights_are_numbers_or_shares() {
-        assert_eq!(weight("0", 100), Ok(0));
-        assert_eq!(weight("256", 100), Ok(256));
-        assert_eq!(weight("50%", 100), Ok(50));
-        assert_eq!(weight("50%", 1), Ok(0));
-        assert_eq!(weight("1000%", 100), Ok(256));
-        assert_eq!(weight("99999999999999999999%", 256), Ok(256));
-        for (word, refusal) in [
-            ("", "Require <weight> or <weight%>."),
-            ("abc", "Empty weight string empty or preceded by garbage"),
-            ("-1", "Empty weight string empty or preceded by garbage"),
-            ("%", "Empty weight string empty or preceded by garbage"),
-            ("10x", "Trailing garbage in weight string"),
-            (
-                "257",
-                "Absolute weight can only be between 0 and 256 inclusive.",
-            ),
-        ] {
-            assert_eq!(weight(word, 1), Err(refusal), "{word}");
-        }
-    }
 
     #[test]
     fn what_is_said_of_a_new_address_is_haproxys() {

@@ -22,6 +22,8 @@ mod tcp;
 mod tls;
 mod tls_hello;
 
+pub use self::tls::any_certificate;
+
 pub mod agent;
 pub mod checker;
 pub mod probe;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::acl::show::Names;
 use crate::config::report::Report;
+use crate::config::stats::Role;
 use crate::config::value::shown;
 use crate::config::{self, BackendConfig, Config, FrontendConfig, ServerConfig, StatsConfig};
 
@@ -138,12 +139,21 @@ fn checks(servers: &[ServerConfig]) -> String {
 }
 
 fn stats(stats: &StatsConfig) -> String {
-    let who = match &stats.auth {
-        Some(_) => "asks for a password",
-        None => "open to anyone",
+    let who = if stats.users.is_empty() {
+        "open to anyone"
+    } else {
+        "asks for a password"
+    };
+    let tls = if stats.tls.is_some() { " by TLS" } else { "" };
+    let admins = stats.users.iter().filter(|user| user.role == Role::Admin);
+    let admins: Vec<_> = admins.map(|user| user.name.as_str()).collect();
+    let admin = if stats.admin {
+        format!(", servers may be changed by {}", admins.join(", "))
+    } else {
+        String::new()
     };
     format!(
-        "stats page on {}, path {}, {who}\n",
+        "stats page on {}{tls}, path {}, {who}{admin}\n",
         addresses(&stats.bind),
         stats.uri
     )

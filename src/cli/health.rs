@@ -2,13 +2,16 @@
 //!
 //! Made for a container's health check: it runs beside the proxy, and needs nothing else.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use rustls::{ClientConnection, StreamOwned};
+
 use super::{FAILED, check};
+use crate::checks::any_certificate;
 use crate::config::{self, Config};
 
 /// For connecting, and for the answer. Docker's usual limit for the whole command is longer.
@@ -42,7 +45,11 @@ pub(super) fn run(file: &Path) -> ExitCode {
 fn examine(config: &Config) -> Result<String, String> {
     if let Some(stats) = &config.stats {
         let address = reachable(stats.bind[0]);
-        return match ask(address) {
+        let asked = match &stats.tls {
+            None => connect(address).and_then(|stream| ask(stream, address)),
+            Some(_) => ask_by_tls(address),
+        };
+        return match asked {
             // A page that wants a password, or has no such path, is alive too.
             Ok(status) if status < 500 => Ok(format!("{address} answers with status {status}")),
             Ok(status) => Err(format!("{address} answers with status {status}")),
@@ -67,16 +74,27 @@ fn reachable(bind: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, bind.port())
 }
 
-/// The status of the answer to `GET /healthz`.
-fn ask(address: SocketAddr) -> io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
+    Ok(stream)
+}
+
+/// The same by TLS. Nothing secret is said, so whoever listens there may have any certificate.
+fn ask_by_tls(address: SocketAddr) -> io::Result<u16> {
+    let config = any_certificate().map_err(io::Error::other)?;
+    let tls = ClientConnection::new(config, address.ip().into()).map_err(io::Error::other)?;
+    ask(StreamOwned::new(tls, connect(address)?), address)
+}
+
+/// The status of the answer to `GET /healthz`.
+fn ask(mut stream: impl Read + Write, address: SocketAddr) -> io::Result<u16> {
     // In one piece: a server that answers the first line alone and closes would reset the rest.
     let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut line = String::new();
-    BufReader::new(io::Read::take(stream, LONGEST_LINE)).read_line(&mut line)?;
+    BufReader::new(stream.take(LONGEST_LINE)).read_line(&mut line)?;
     status(&line).ok_or_else(|| io::Error::other(format!("not HTTP: {:?}", line.trim_end())))
 }
 
@@ -88,7 +106,6 @@ fn status(line: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
     use std::net::TcpListener;
     use std::thread;
 

@@ -9,6 +9,7 @@ mod ctl;
 mod demo;
 mod events;
 pub mod explain;
+mod hash_password;
 mod health;
 pub mod probe;
 mod run;
@@ -69,6 +70,9 @@ enum Command {
     Ctl(ctl::CtlArguments),
     /// Show what has happened in a running Backstop
     Events(events::EventsArguments),
+    /// Hash a password for the stats page, typed or from standard input
+    #[command(name = "hash-password")]
+    HashPassword,
     /// Show failover with built-in servers and a client, with nothing to install
     Demo(demo::DemoArguments),
     /// Say where new sessions go and why, with some servers down
@@ -106,6 +110,7 @@ pub fn main() -> ExitCode {
         Some(Command::Health { file }) => health::run(&file),
         Some(Command::Ctl(arguments)) => ctl::ctl(&arguments),
         Some(Command::Events(arguments)) => events::run(&arguments),
+        Some(Command::HashPassword) => hash_password::run(),
         Some(Command::Demo(arguments)) => demo::run(arguments),
         Some(Command::Explain { file, question }) => explain(&file, &question),
         None => {

@@ -31,6 +31,8 @@ pub(super) enum Kind {
     ShutdownSessions,
     Silence,
     Stats,
+    User,
+    PageTls,
     Events,
     Api,
 }
@@ -63,6 +65,8 @@ impl Kind {
             Self::ShutdownSessions => "`on_marked_down`",
             Self::Silence => "`silence`",
             Self::Stats => "`[stats]`",
+            Self::User => "this user",
+            Self::PageTls => "`tls` of `[stats]`",
             Self::Events => "`[events]`",
             Self::Api => "`[api]`",
         }
@@ -95,6 +99,8 @@ impl Kind {
             Self::ShutdownSessions => "in `on_marked_down`",
             Self::Silence => "in `silence`",
             Self::Stats => "in `[stats]`",
+            Self::User => "in a user",
+            Self::PageTls => "in `tls` of `[stats]`",
             Self::Events => "in `[events]`",
             Self::Api => "in `[api]`",
         }
@@ -120,6 +126,10 @@ impl Kind {
             }
             Self::ClientSocket | Self::ServerSocket => "a table such as `{ keepalive = \"60s\" }`",
             Self::Silence => "a table such as `{ after = \"1s\", sessions = 3 }`",
+            Self::User => {
+                "a table such as `{ name = \"ops\", password_hash = \"$argon2id$…\", role = \"admin\" }`"
+            }
+            Self::PageTls => "a table such as `{ cert = \"page.pem\", key = \"page.key\" }`",
             Self::Acls => "a table such as `{ NAME = \"CONDITION\" }`",
             _ => "a table",
         }
@@ -129,6 +139,9 @@ impl Kind {
     pub(super) fn example(self, key: &str) -> String {
         let value = match (self, key) {
             (Self::Stats, "bind") => "\"127.0.0.1:8711\"",
+            (Self::User, "name") => "\"ops\"",
+            (_, "cert") => "\"/etc/backstop/page.pem\"",
+            (_, "key") => "\"/etc/backstop/page.key\"",
             (_, "bind") => "\"0.0.0.0:81\"",
             (_, "socket") => "\"/run/backstop.sock\"",
             (_, "name") => "\"web1\"",
@@ -170,7 +183,7 @@ fn quoted(known: &[&str]) -> String {
 fn other_name(kind: Kind, key: &str) -> Option<String> {
     use Kind::{
         Agent, Backend, Check, ClientSocket, ClientTimeouts, DefaultTimeouts, Defaults, File,
-        Frontend, Server, ServerSocket, ServerTimeouts, Stats, Step,
+        Frontend, PageTls, Server, ServerSocket, ServerTimeouts, Stats, Step, User,
     };
     let called = |name: &str| Some(format!("`{key}` is called `{name}` here"));
     let say = |text: &str| Some(text.to_owned());
@@ -237,6 +250,14 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
         }
         (DefaultTimeouts | ClientTimeouts, "client-fin") => called("client_fin"),
         (DefaultTimeouts | ServerTimeouts, "server-fin") => called("server_fin"),
+        (Stats, "user" | "password" | "password_hash" | "password_file" | "role") => {
+            say("write `auth = \"user:password\"`, or `users = [{ name = \"ops\", … }]`")
+        }
+        (User, "user") => called("name"),
+        (User, "hash") => called("password_hash"),
+        (User, "file") => called("password_file"),
+        (User, "level") => called("role"),
+        (PageTls, "crt" | "certificate") => called("cert"),
         (Stats, "enable") => say("remove it: `[stats]` alone enables the page"),
         (Defaults | Frontend | Backend | Stats, "mode") => {
             say("remove it: everything is forwarded as TCP, and the stats page is HTTP by itself")

@@ -13,6 +13,8 @@ pub mod operation;
 pub mod policy;
 mod raw;
 pub mod report;
+mod secrets;
+pub mod stats;
 mod syntax;
 mod validate;
 pub mod value;
@@ -28,6 +30,7 @@ pub(crate) use self::hints::closest;
 use self::operation::{ApiConfig, EventsConfig, StateConfig};
 use self::policy::{FailoverPolicy, ServerPolicy};
 use self::report::{Problem, Report, Span};
+pub use self::stats::StatsConfig;
 
 use crate::acl::Condition;
 use crate::acl::show::Names;
@@ -85,6 +88,7 @@ pub fn parse(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Report> {
     let (table, errors) = toml::de::DeTable::parse_recoverable(text);
+    let shown = secrets::hidden(text);
     let syntax = syntax::Syntax::of(text, &errors);
     let mut reader = fields::Reader::new(text, env, syntax.broken_from.is_none());
     let raw = raw::file(&mut reader, table.get_ref());
@@ -94,17 +98,17 @@ pub fn parse(
     if let Some(end) = syntax.broken_from {
         problems.retain(|problem| problem.span().is_some_and(|span| span.end <= end));
         problems.extend(syntax.problems);
-        return Err(Report::new(file_name, text, problems));
+        return Err(Report::new(file_name, &*shown, problems));
     }
     problems.extend(syntax.problems);
     let config = validate::config(&raw, &mut problems);
     match config.filter(|_| problems.is_empty()) {
-        None => Err(Report::new(file_name, text, problems)),
+        None => Err(Report::new(file_name, &*shown, problems)),
         Some(config) => {
             let warnings = warn::warnings(&raw, &config);
             Ok(Loaded {
                 config,
-                warnings: Report::new(file_name, text, warnings),
+                warnings: Report::new(file_name, &*shown, warnings),
             })
         }
     }
@@ -343,34 +347,4 @@ pub struct ServerAddress {
     pub host: String,
     /// 1 to 65535.
     pub port: u16,
-}
-
-/// `[stats]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatsConfig {
-    /// Addresses to serve the page on; never empty.
-    pub bind: Vec<SocketAddr>,
-    /// The page's path, starting with `/`.
-    pub uri: String,
-    /// Shown by browsers when they ask for the password.
-    pub realm: String,
-    /// Who may see the page; `None` means anyone.
-    pub auth: Option<Credentials>,
-    /// How often the page reloads itself, if it does.
-    pub refresh: Option<Duration>,
-}
-
-/// A user name and password. `Debug` does not show the password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// May not contain a colon.
-    pub user: String,
-    /// As the user types it.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Credentials({}:…)", self.user)
-    }
 }

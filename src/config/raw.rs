@@ -13,7 +13,7 @@ use super::hints::Kind;
 use super::operation::{ApiConfig, EventsConfig, StateConfig};
 use super::report::{Problem, Span};
 use super::value;
-use super::{Balance, ClientTimeouts, Credentials, LogConfig, ServerTimeouts, SpliceMode};
+use super::{Balance, ClientTimeouts, LogConfig, ServerTimeouts, SpliceMode};
 use crate::acl::parse::{self, Expression};
 use crate::sys::options::ListenOptions;
 
@@ -25,12 +25,14 @@ mod policy;
 mod process;
 mod servers;
 mod socket;
+mod stats;
 
 pub(super) use self::check::RawCheck;
 use self::check::check_settings;
 pub(super) use self::policy::{RawFailover, RawPolicy};
 pub(super) use self::servers::{RawBackend, RawServer};
 use self::servers::{backend, balance};
+pub(super) use self::stats::{RawStats, RawUser};
 
 /// A whole file.
 pub(super) struct RawConfig {
@@ -96,15 +98,6 @@ pub(super) struct RawRule {
     pub(super) until: Field<RawCondition>,
 }
 
-/// `[stats]`.
-pub(super) struct RawStats {
-    pub(super) bind: Vec<At<SocketAddr>>,
-    pub(super) uri: Option<String>,
-    pub(super) realm: Option<String>,
-    pub(super) auth: Option<Credentials>,
-    pub(super) refresh: Option<Duration>,
-}
-
 impl RawConfig {
     /// The frontends that could be read.
     pub(super) fn frontends(&self) -> &[RawFrontend] {
@@ -142,7 +135,7 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
         backends: named(r, &mut fields, "backends", Kind::Backends, backend)
             .given()
             .unwrap_or_default(),
-        stats: fields.read("stats", |item| stats(r, item)).given(),
+        stats: fields.read("stats", |item| stats::read(r, item)).given(),
         events: fields
             .read("events", |item| operation::events(r, item))
             .given(),
@@ -367,38 +360,4 @@ fn rule(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawRule> {
     };
     fields.finish(r);
     Some(rule)
-}
-
-fn stats(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawStats> {
-    let mut fields = r.table(item, Kind::Stats)?;
-    let stats = RawStats {
-        bind: fields.require(r, "bind", binds).given().unwrap_or_default(),
-        uri: fields
-            .read("uri", |item| r.parsed(item, value::uri))
-            .given()
-            .map(|at| at.value),
-        realm: fields
-            .read("realm", |item| r.parsed(item, value::realm))
-            .given()
-            .map(|at| at.value),
-        auth: fields
-            .read("auth", |item| r.parsed(item, value::credentials))
-            .given()
-            .map(|at| at.value),
-        refresh: fields.read("refresh", |item| refresh(r, item)).given(),
-    };
-    fields.finish(r);
-    Some(stats)
-}
-
-/// Browsers count in whole seconds.
-fn refresh(r: &mut Reader<'_>, item: Item<'_>) -> Option<Duration> {
-    let duration = r.duration(item)?;
-    if duration.subsec_nanos() != 0 {
-        let problem = Problem::error("`refresh` must be whole seconds").at(item.span);
-        r.problems
-            .push(problem.help("write a number of seconds, such as \"5s\""));
-        return None;
-    }
-    Some(duration)
 }

@@ -7,15 +7,16 @@ mod binds;
 mod failover;
 mod frontends;
 mod names;
+mod stats;
 mod tracks;
 
 use std::time::Duration;
 
 use self::names::Index;
+use super::Config;
 use super::fields::Field;
-use super::raw::{RawConfig, RawStats};
+use super::raw::RawConfig;
 use super::report::Problem;
-use super::{Config, StatsConfig};
 
 /// How long sessions may go on after a stop signal unless the file says otherwise.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -37,6 +38,7 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
     binds::check(raw, problems);
     let frontends = frontends::build(raw, &index, problems);
     let backends = backends::build(raw, &index, problems);
+    let stats = raw.stats.as_ref().map(|raw| stats::build(raw, problems));
     Some(Config {
         threads: raw.threads,
         pin_threads: raw.pin_threads.unwrap_or(false),
@@ -45,22 +47,9 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
         log: raw.log,
         frontends: frontends?,
         backends: backends?,
-        stats: raw.stats.as_ref().map(stats),
+        stats,
         events: raw.events.clone().unwrap_or_default(),
         api: raw.api.clone(),
         state: raw.state.clone(),
     })
-}
-
-fn stats(raw: &RawStats) -> StatsConfig {
-    StatsConfig {
-        bind: raw.bind.iter().map(|bind| bind.value).collect(),
-        uri: raw.uri.clone().unwrap_or_else(|| "/".to_owned()),
-        realm: raw
-            .realm
-            .clone()
-            .unwrap_or_else(|| "HAProxy Statistics".to_owned()),
-        auth: raw.auth.clone(),
-        refresh: raw.refresh,
-    }
 }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub use self::address::{bind_address, host, overlap, server_address};
 pub use self::duration::{duration, shown, with_unit};
 pub use self::expand::expand;
-use super::Credentials;
+use super::check::Secret;
 
 /// Why a text is not the value that it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,11 @@ impl Fault {
             help: None,
             range: None,
         }
+    }
+
+    /// A fault of all of the text, and what to write instead.
+    pub(in crate::config) fn of(title: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(title).help(help)
     }
 
     fn help(mut self, help: impl Into<String>) -> Self {
@@ -60,7 +65,7 @@ pub fn name(text: &str) -> Result<String, Fault> {
 }
 
 /// `user:password`. No message repeats the text, which is secret.
-pub fn credentials(text: &str) -> Result<Credentials, Fault> {
+pub fn credentials(text: &str) -> Result<(String, Secret<String>), Fault> {
     let Some((user, password)) = text.split_once(':') else {
         return Err(
             Fault::new("there is no `:` between user and password").help("write \"user:password\"")
@@ -77,10 +82,21 @@ pub fn credentials(text: &str) -> Result<Credentials, Fault> {
             "a control character may not stand in user or password",
         ));
     }
-    Ok(Credentials {
-        user: user.to_owned(),
-        password: password.to_owned(),
-    })
+    Ok((user.to_owned(), Secret::new(password.to_owned())))
+}
+
+/// A name that someone gives together with a password, which a colon ends (RFC 7617).
+pub fn user(text: &str) -> Result<String, Fault> {
+    match text
+        .char_indices()
+        .find(|&(_, c)| c == ':' || c.is_control())
+    {
+        None => Ok(text.to_owned()),
+        Some((at, c)) => Err(
+            Fault::new(format!("{} may not stand in a user's name", told(c)))
+                .at(at..at + c.len_utf8()),
+        ),
+    }
 }
 
 /// The path of a Unix socket, short enough for its address with the suffix that it has while it
@@ -153,9 +169,9 @@ mod tests {
 
     #[test]
     fn passwords_may_contain_colons_and_are_never_repeated() {
-        let auth = credentials("admin:a:b").unwrap();
+        let (name, password) = credentials("admin:a:b").unwrap();
         assert_eq!(
-            (auth.user.as_str(), auth.password.as_str()),
+            (name.as_str(), password.reveal().as_str()),
             ("admin", "a:b")
         );
         for wrong in ["sesame", ":sesame", "sesame:", "u:sesame\n"] {

@@ -9,6 +9,7 @@ use self::conditions::Used;
 use super::fields::Field;
 use super::raw::{RawBackend, RawConfig, RawFrontend};
 use super::report::Problem;
+use super::stats::Role;
 use super::{BackendConfig, Config, FrontendConfig};
 use crate::id::BackendId;
 
@@ -22,6 +23,7 @@ pub(super) fn warnings(raw: &RawConfig, config: &Config) -> Vec<Problem> {
         unused_acls(raw, &used, &mut warnings);
     }
     failover::check(raw, config, &mut warnings);
+    roles(raw, &mut warnings);
     let used = used_backends(raw, config);
     for (raw, backend) in raw.backends.iter().zip(&config.backends) {
         server_timeouts(raw, backend, &mut warnings);
@@ -90,6 +92,26 @@ fn servers(raw: &RawBackend, warnings: &mut Vec<Problem>) {
             .at(check.span)
             .label("these settings are used by no server");
         warnings.push(problem.help("add `check = true` to the servers"));
+    }
+}
+
+/// Roles that allow nothing.
+fn roles(raw: &RawConfig, warnings: &mut Vec<Problem>) {
+    let Some(stats) = raw.stats.as_ref().filter(|stats| {
+        let admin = stats.admin.as_ref();
+        !admin.is_some_and(|admin| admin.value)
+    }) else {
+        return;
+    };
+    for user in stats
+        .users
+        .iter()
+        .filter(|user| user.role == Some(Role::Admin))
+    {
+        let problem = Problem::warning("this user may not change servers after all")
+            .at(user.span)
+            .label("`[stats]` does not say `admin = true`");
+        warnings.push(problem.help("add `admin = true` to `[stats]`, or remove `role`"));
     }
 }
 

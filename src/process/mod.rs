@@ -20,6 +20,7 @@ use self::bind::Bound;
 pub use self::bind::{BindError, StartError};
 use self::listeners::Listeners;
 use crate::admin::health::{Point, Readiness};
+use crate::admin::orders::{self, Orders};
 use crate::admin::{self, Running};
 use crate::api::socket::ApiSocket;
 use crate::api::{self, Api};
@@ -144,11 +145,14 @@ impl Process {
         schedule::start_checks(&topology, &supervisor, self.config.spread_checks).await;
         tokio::task::spawn_local(tick(current.clone()));
         let running = Running::new(current.clone(), journal, self.readiness.clone());
+        let (orders, inbox) = Orders::channel();
+        let obeying = orders::obey(inbox, current.clone(), Rc::clone(&supervisor));
+        tokio::task::spawn_local(obeying);
         for socket in self.stats {
             let listener = tokio::net::TcpListener::from_std(sockets::listen(socket, None)?)?;
             if let Some(settings) = &self.config.stats {
-                let site =
-                    admin::http::serve(listener, Arc::new(settings.clone()), running.clone());
+                let (settings, running) = (Arc::new(settings.clone()), running.clone());
+                let site = admin::http::serve(listener, settings, running, Some(orders.clone()));
                 tokio::task::spawn_local(site);
             }
         }

@@ -9,7 +9,7 @@
 //! - [`routes`]: where each frontend's new sessions go, told when it changes.
 //! - [`shutdown`]: sessions that end because a server's state changed.
 
-mod operator;
+pub mod operator;
 pub mod recovery;
 mod routes;
 mod shutdown;

@@ -134,3 +134,61 @@ impl Supervisor {
         tracing::info!(target: "event", "{what} were cleared, reason: set by {who}.");
     }
 }
+
+/// A weight from 0 to 256, or a share of the configured one (`src/server.c`,
+/// `server_parse_weight_change_request`).
+///
+/// # Errors
+/// What is wrong with it, in HAProxy's words.
+pub fn weight(word: &str, configured: u16) -> Result<u16, &'static str> {
+    if word.is_empty() {
+        return Err("Require <weight> or <weight%>.");
+    }
+    let (digits, percent) = match word.strip_suffix('%') {
+        Some(digits) => (digits, true),
+        None => (word, false),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err("Empty weight string empty or preceded by garbage");
+    }
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("Trailing garbage in weight string");
+    }
+    let number: u64 = digits.parse().unwrap_or(u64::MAX);
+    match (number, percent) {
+        (0..=256, false) => Ok(number as u16),
+        (_, false) => Err("Absolute weight can only be between 0 and 256 inclusive."),
+        (_, true) => {
+            let share = u64::from(configured).saturating_mul(number) / 100;
+            Ok(share.min(256) as u16)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_numbers_or_shares() {
+        assert_eq!(weight("0", 100), Ok(0));
+        assert_eq!(weight("256", 100), Ok(256));
+        assert_eq!(weight("50%", 100), Ok(50));
+        assert_eq!(weight("50%", 1), Ok(0));
+        assert_eq!(weight("1000%", 100), Ok(256));
+        assert_eq!(weight("99999999999999999999%", 256), Ok(256));
+        for (word, refusal) in [
+            ("", "Require <weight> or <weight%>."),
+            ("abc", "Empty weight string empty or preceded by garbage"),
+            ("-1", "Empty weight string empty or preceded by garbage"),
+            ("%", "Empty weight string empty or preceded by garbage"),
+            ("10x", "Trailing garbage in weight string"),
+            (
+                "257",
+                "Absolute weight can only be between 0 and 256 inclusive.",
+            ),
+        ] {
+            assert_eq!(weight(word, 1), Err(refusal), "{word}");
+        }
+    }
+}

@@ -87,7 +87,9 @@ pub(crate) fn settings() -> StatsConfig {
         bind: Vec::new(),
         uri: "/".into(),
         realm: "Strictly Private".into(),
-        auth: None,
+        users: Vec::new(),
+        admin: false,
+        tls: None,
         refresh: None,
     }
 }

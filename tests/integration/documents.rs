@@ -11,7 +11,7 @@ const REFERENCE: &str = include_str!("../../docs/configuration.md");
 
 /// Where an unknown key is put, what part of the reference should list the known ones, and a key
 /// that is known there: a probe in the wrong place finds others.
-const TABLES: [(&str, &str, &str); 23] = [
+const TABLES: [(&str, &str, &str); 25] = [
     ("KEY", "## The top of the file", "threads"),
     ("log = { KEY }", "### `[log]`", "sessions"),
     ("defaults = { KEY }", "## `[defaults]`", "retries"),
@@ -67,6 +67,8 @@ const TABLES: [(&str, &str, &str); 23] = [
     ("frontends.f.socket = { KEY }", "## Sockets", "backlog"),
     ("backends.b.socket = { KEY }", "## Sockets", "source"),
     ("stats = { KEY }", "## `[stats]`", "realm"),
+    ("stats.users = [{ KEY }]", "## `[stats]`", "password_file"),
+    ("stats.tls = { KEY }", "## `[stats]`", "cert"),
     ("events = { KEY }", "## `[events]`", "size"),
     ("api = { KEY }", "## `[api]`", "level"),
     ("backends.b.check = { KEY }", "### `check`", "rise"),

@@ -3,6 +3,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod admin;
 mod api;
 mod checks;
 mod config;

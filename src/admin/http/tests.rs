@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::config::Credentials;
+use crate::config::check::Secret;
+use crate::config::stats::{Password, Role, User};
 use crate::topology::Topology;
 use crate::topology::sample::{backend, farms, server, settings, with_backend};
 
@@ -25,7 +26,8 @@ async fn start(limits: Limits, settings: StatsConfig, topology: Arc<Topology>) -
     server.spawn(serve_within(
         limits,
         listener,
-        Site::new(settings.into(), Running::of(topology)),
+        Site::new(settings.into(), Running::of(topology), None),
+        None,
     ));
     Served {
         address,
@@ -35,10 +37,11 @@ async fn start(limits: Limits, settings: StatsConfig, topology: Arc<Topology>) -
 
 fn locked() -> StatsConfig {
     StatsConfig {
-        auth: Some(Credentials {
-            user: "admin".into(),
-            password: "admin".into(),
-        }),
+        users: vec![User {
+            name: "admin".into(),
+            password: Password::Plain(Secret::new("admin".into())),
+            role: Role::View,
+        }],
         ..settings()
     }
 }
@@ -99,7 +102,7 @@ async fn the_page_and_its_headers() {
     );
     assert!(head.contains("content-security-policy: default-src 'none'; style-src 'sha256-"));
     assert!(head.contains("x-content-type-options: nosniff"), "{head}");
-    assert!(head.contains("referrer-policy: no-referrer"), "{head}");
+    assert!(head.contains("referrer-policy: same-origin"), "{head}");
     assert!(head.contains("cache-control: no-store"), "{head}");
 }
 

@@ -92,7 +92,9 @@ fn settings_of_the_process_and_the_stats_page() {
         bind: vec!["127.0.0.1:8711".parse().unwrap()],
         uri: "/stats".to_owned(),
         realm: "HAProxy Statistics".to_owned(),
-        auth: None,
+        users: Vec::new(),
+        admin: false,
+        tls: None,
         refresh: Some(s(5)),
     };
     assert_eq!(config.stats, Some(stats));

@@ -40,6 +40,11 @@ pub(super) const OTHERS: &[Family] = &[
         "Sessions accepted by each worker thread.",
         Of::Others(workers),
     ),
+    counter(
+        "backstop_stats_refused",
+        "Requests and connections to the stats page that were refused, by reason.",
+        Of::Others(refusals),
+    ),
 ];
 
 fn routes(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
@@ -72,6 +77,11 @@ fn endings(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+fn refusals(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    let mut counts = running.refusals.counts();
+    counts.try_for_each(|(why, count)| samples.put(&[("reason", why)], Whole(count)))
 }
 
 fn workers(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
