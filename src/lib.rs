@@ -14,6 +14,7 @@
 //! - [`resolver`]: names to addresses.
 //! - [`admin`]: the stats page, which only reads.
 //! - [`api`]: HAProxy's runtime API on a Unix socket.
+//! - [`privileges`]: what the process gives up. [`notify`]: what the service manager is told.
 //! - [`process`]: what starts in which order, and how it stops.
 //! - [`log`], [`sys`]: what the above stand on.
 //! - [`cli`]: the commands.
@@ -31,7 +32,9 @@ pub mod explain;
 pub mod health;
 pub mod id;
 pub mod log;
+pub mod notify;
 pub mod outcome;
+pub mod privileges;
 pub mod process;
 pub mod proxy;
 pub mod resolver;

@@ -16,6 +16,7 @@ mod ldap;
 mod mysql;
 mod postgres;
 mod redis;
+mod secrets;
 mod smtp;
 mod target;
 mod tcp;

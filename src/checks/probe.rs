@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::finding::Finding;
+use super::secrets::Secrets;
 use super::target::{Limits, Target};
 use super::tls::TlsClient;
 use super::{external, http, ldap, mysql, postgres, redis, smtp, tcp, tls_hello};
@@ -24,6 +25,7 @@ pub struct Probe {
     /// For a check that traffic has asked for.
     hurried: Limits,
     tls: Option<TlsClient>,
+    secrets: Secrets,
 }
 
 impl Probe {
@@ -34,6 +36,7 @@ impl Probe {
             limits: Limits::new(check, timeouts),
             hurried: Limits::hurried(check, timeouts),
             tls: tls(&check.kind).map(TlsClient::new),
+            secrets: Secrets::of(check),
         }
     }
 
@@ -55,7 +58,9 @@ impl Probe {
         };
         let began = Instant::now();
         let finding = caught(self.find(server, limits)).await;
-        report(finding, began.elapsed())
+        let mut report = report(finding, began.elapsed());
+        report.info = self.secrets.mask(report.info);
+        report
     }
 
     async fn find(&self, server: &Server, limits: Limits) -> Result<Finding, Finding> {

@@ -227,6 +227,12 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
             "write a `[frontends.NAME]` and a `[backends.NAME]`; `listen stats` is `[stats]` here",
         ),
         (File, "nbthread" | "nbproc") => called("threads"),
+        (File, "uid") => called("user"),
+        (File, "gid") => called("group"),
+        (File, "insecure-setuid-wanted") => called("insecure_setuid_wanted"),
+        (File, "chroot") => {
+            say("remove it: `landlock = true` closes the file system without a directory to keep")
+        }
         (File, "server-state-file" | "server_state_file") => called("state_file"),
         (File, "hard-stop-after" | "hard_stop_after") => called("grace"),
         (Frontend, "servers" | "balance" | "allbackups" | "retries") => {

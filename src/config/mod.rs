@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use self::check::{AgentConfig, CheckConfig, CheckKind};
 pub(crate) use self::hints::closest;
-use self::operation::{ApiConfig, EventsConfig, StateConfig};
+use self::operation::{ApiConfig, EventsConfig, PrivilegesConfig, StateConfig};
 use self::policy::{FailoverPolicy, ServerPolicy};
 use self::report::{Problem, Report, Span};
 pub use self::stats::StatsConfig;
@@ -137,6 +137,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// The runtime API, if it is to be served.
     pub api: Option<ApiConfig>,
+    /// What the process may do once it has its addresses.
+    pub privileges: PrivilegesConfig,
     /// What outlives a restart, and where.
     pub state: Option<StateConfig>,
 }

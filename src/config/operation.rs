@@ -56,3 +56,28 @@ pub struct StateConfig {
     /// An older one is ignored at the start.
     pub max_age: Duration,
 }
+
+/// `user`, `group`, `setcap`, `insecure_setuid_wanted` and `landlock`: what the process may do once
+/// it has its addresses. The words are those of HAProxy's `global` section.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PrivilegesConfig {
+    /// Who it becomes, by name or number.
+    pub user: Option<String>,
+    /// Its group, by name or number, in place of the user's.
+    pub group: Option<String>,
+    /// What it keeps of what root may do.
+    pub setcap: Vec<Capability>,
+    /// Whether programs that it starts may have more rights than it has.
+    pub insecure_setuid_wanted: bool,
+    /// Whether the file system is closed but for what has to be written.
+    pub landlock: bool,
+}
+
+/// A part of what root may do (capabilities(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// Marks on sockets.
+    NetAdmin,
+    /// Ports below 1024.
+    NetBindService,
+}

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fields::{At, Field, Fields, Item, Reader, Text, entries, one_or_list};
 use super::hints::Kind;
-use super::operation::{ApiConfig, EventsConfig, StateConfig};
+use super::operation::{ApiConfig, EventsConfig, PrivilegesConfig, StateConfig};
 use super::report::{Problem, Span};
 use super::value;
 use super::{Balance, ClientTimeouts, LogConfig, ServerTimeouts, SpliceMode};
@@ -48,6 +48,7 @@ pub(super) struct RawConfig {
     pub(super) events: Option<EventsConfig>,
     pub(super) api: Option<ApiConfig>,
     pub(super) state: Option<StateConfig>,
+    pub(super) privileges: PrivilegesConfig,
 }
 
 /// `[defaults]`.
@@ -141,6 +142,7 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
             .given(),
         api: fields.read("api", |item| operation::api(r, item)).given(),
         state: process::state(r, &mut fields),
+        privileges: process::privileges(r, &mut fields),
     };
     fields.finish(r);
     config

@@ -50,6 +50,7 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
         stats,
         events: raw.events.clone().unwrap_or_default(),
         api: raw.api.clone(),
+        privileges: raw.privileges.clone(),
         state: raw.state.clone(),
     })
 }

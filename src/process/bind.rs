@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use socket2::Socket;
 
 use crate::config::{BackendConfig, Config};
+use crate::privileges::PrivilegeError;
 use crate::sys::options::SocketOptions;
 use crate::sys::sockets;
 
@@ -20,12 +21,15 @@ pub enum StartError {
     EventFile(PathBuf, io::Error),
     /// The socket of the runtime API.
     Api(PathBuf, io::Error),
+    /// The user, or what it may do.
+    Privileges(PrivilegeError),
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bind(error) => write!(f, "{error}"),
+            Self::Privileges(error) => write!(f, "{error}"),
             Self::EventFile(path, error) => {
                 write!(f, "events cannot be written to {}: {error}", path.display())
             }

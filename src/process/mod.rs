@@ -28,6 +28,8 @@ use crate::checks::schedule;
 use crate::config::Config;
 use crate::events::Journal;
 use crate::events::file::EventFile;
+use crate::notify;
+use crate::privileges;
 use crate::proxy::{Sessions, Stage, Workers};
 use crate::resolver;
 use crate::state::{self, Keeper};
@@ -67,14 +69,18 @@ impl Process {
                 Err(error) => errors.push(error),
             }
         }
+        let api = config.api.as_ref().and_then(|api| {
+            let failed = |error| errors.push(StartError::Api(api.socket.clone(), error));
+            ApiSocket::bind(api).map_err(failed).ok()
+        });
+        // What comes after this has to work as it will later, for a reload too.
+        if let Err(error) = privileges::give_up(&config) {
+            errors.push(StartError::Privileges(error));
+        }
         errors.extend(bind::backends(&config));
         let file = config.events.file.as_ref().and_then(|path| {
             let failed = |error| errors.push(StartError::EventFile(path.clone(), error));
             EventFile::open(path).map_err(failed).ok()
-        });
-        let api = config.api.as_ref().and_then(|api| {
-            let failed = |error| errors.push(StartError::Api(api.socket.clone(), error));
-            ApiSocket::bind(api).map_err(failed).ok()
         });
         if !errors.is_empty() {
             return Err(errors);
@@ -118,6 +124,7 @@ impl Process {
             let keeper = state.map(|state| Keeper::start(&state, current, journal));
             stop().await;
             readiness.reach(Point::Stopping);
+            notify::stopping();
             let cut = drain(workers, grace, stop()).await;
             if let Some(keeper) = keeper {
                 keeper.finish();
@@ -134,6 +141,7 @@ impl Process {
         let (sessions, queues) = Sessions::channel(self.workers);
         let (current, journal) = (self.current.clone(), self.journal.clone());
         let topology = current.get();
+        let watched = sessions.clone();
         let supervisor = Supervisor::new(current.clone(), sessions.clone(), journal.clone());
         if let Some(config) = &self.config.state {
             state::restore(config, &topology);
@@ -165,19 +173,21 @@ impl Process {
             });
             tokio::task::spawn_local(api::serve::serve(listener, file, api, config.level));
         }
+        tokio::task::spawn_local(notify::watchdog(watched));
         supervisor.begin();
         let workers = Workers::start(&current, queues, self.config.log, self.config.pin_threads)?;
         let mut listeners = Listeners::new(workers.listeners());
         listeners.open(self.frontends)?;
         self.readiness.reach(Point::Ready);
-        tracing::info!(
-            target: "process",
-            "Backstop is ready: {} frontends, {} backends, {} servers, {} worker threads.",
+        let size = format!(
+            "{} frontends, {} backends, {} servers, {} worker threads.",
             topology.frontends.len(),
             topology.backends.len(),
             topology.servers().count(),
             self.workers
         );
+        tracing::info!(target: "process", "Backstop is ready: {size}");
+        notify::ready(&size);
         Ok(workers)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::acl::{Comparison, Condition, Sample};
-use crate::config::operation::EventsConfig;
+use crate::config::operation::{EventsConfig, PrivilegesConfig};
 use crate::config::policy::{FailoverPolicy, ServerPolicy};
 use crate::config::{
     BackendConfig, Balance, CheckConfig, ClientTimeouts, Config, FrontendConfig, LogConfig,
@@ -77,6 +77,7 @@ pub(crate) fn empty_config() -> Config {
         stats: None,
         events: EventsConfig::default(),
         api: None,
+        privileges: PrivilegesConfig::default(),
         state: None,
     }
 }

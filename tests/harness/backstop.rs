@@ -55,7 +55,12 @@ pub(crate) struct Backstop {
 impl Backstop {
     /// Starts with this configuration and waits until the listeners accept.
     pub(crate) fn start(config: &str) -> Self {
-        let mut backstop = Self::spawn(config);
+        Self::start_by(command(), config)
+    }
+
+    /// The same by a command that may set an environment.
+    pub(crate) fn start_by(command: Command, config: &str) -> Self {
+        let mut backstop = Self::spawn_by(command, config);
         wait_until("Backstop should be ready or end", || {
             backstop.log().iter().any(|line| line.contains(READY)) || !backstop.daemon.is_running()
         });
@@ -65,9 +70,13 @@ impl Backstop {
 
     /// Starts with this configuration and waits for nothing.
     pub(crate) fn spawn(config: &str) -> Self {
+        Self::spawn_by(command(), config)
+    }
+
+    fn spawn_by(mut command: Command, config: &str) -> Self {
         let directory = TempDir::new();
         let file = directory.write("backstop.toml", config);
-        let daemon = Daemon::spawn("backstop", command().arg("-f").arg(file));
+        let daemon = Daemon::spawn("backstop", command.arg("-f").arg(file));
         Self { daemon, directory }
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each of which may use only those before it.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 24] = [
     "id",
     "outcome",
     "counters",
@@ -24,6 +24,8 @@ const ORDER: [&str; 22] = [
     "checks",
     "admin",
     "api",
+    "privileges",
+    "notify",
     "process",
     "cli",
     "lib",

@@ -13,10 +13,12 @@ mod http_checks;
 mod ipv6;
 mod monitoring;
 mod postgres;
+mod privileges;
 mod programs;
 mod redis;
 mod redis_cluster;
 mod scenarios;
+mod systemd;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -30,6 +32,8 @@ fn main() {
         .chain(redis::trials())
         .chain(redis_cluster::trials())
         .chain(postgres::trials())
+        .chain(privileges::trials())
+        .chain(systemd::trials())
         .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }

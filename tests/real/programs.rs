@@ -14,6 +14,8 @@ pub(crate) enum Need {
     Program(&'static str),
     /// The address `::1`.
     Ipv6,
+    /// To be root.
+    Root,
 }
 
 impl Need {
@@ -21,6 +23,7 @@ impl Need {
     fn missing(self) -> Option<String> {
         match self {
             Self::Program(name) => find(name).is_none().then(|| format!("no {name} here")),
+            Self::Root => (!rustix::process::geteuid().is_root()).then(|| "not root".to_owned()),
             Self::Ipv6 => TcpListener::bind("[::1]:0")
                 .is_err()
                 .then(|| "no IPv6 here".to_owned()),

@@ -57,7 +57,7 @@ pub(super) fn api(r: &mut Reader<'_>, item: Item<'_>) -> Option<ApiConfig> {
 }
 
 /// A user or group, by name or by number.
-fn owner(r: &mut Reader<'_>, item: Item<'_>) -> Option<String> {
+pub(super) fn owner(r: &mut Reader<'_>, item: Item<'_>) -> Option<String> {
     match item.value {
         DeValue::Integer(_) => r
             .number(item, 0..=u64::from(u32::MAX - 1))

@@ -1,15 +1,53 @@
-//! Keys at the top of the file that are about the process: what outlives it.
+//! Keys at the top of the file that are about the process: what it may do, what outlives it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::fields::{Fields, Reader};
-use crate::config::operation::StateConfig;
+use super::operation::owner;
+use crate::config::fields::{Fields, Item, Reader, one_or_list};
+use crate::config::operation::{Capability, PrivilegesConfig, StateConfig};
 use crate::config::report::Problem;
 
 /// Long enough for a machine that is repaired, short enough that somebody still knows why a
 /// server is in maintenance.
 const DEFAULT_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+const CAPABILITIES: [(&str, Capability); 2] = [
+    ("cap_net_bind_service", Capability::NetBindService),
+    ("cap_net_admin", Capability::NetAdmin),
+];
+
+/// `user` and what else is said of what the process may do.
+pub(super) fn privileges(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> PrivilegesConfig {
+    let user = fields.read("user", |item| owner(r, item)).given();
+    let group = fields.read("group", |item| owner(r, item)).given();
+    let setcap = fields
+        .read("setcap", |item| Some(capabilities(r, item)))
+        .given();
+    let setuid = fields
+        .read("insecure_setuid_wanted", |item| r.boolean(item))
+        .given();
+    let landlock = fields.read("landlock", |item| r.boolean(item)).given();
+    if let (Some(true), Some(true), Some(place)) = (setuid, landlock, fields.place("landlock")) {
+        let title = "`landlock` cannot be had with `insecure_setuid_wanted`";
+        let help = "remove one of them: a program with more rights could not be confined";
+        r.problems.push(Problem::error(title).at(place).help(help));
+    }
+    PrivilegesConfig {
+        user,
+        group,
+        setcap: setcap.unwrap_or_default(),
+        insecure_setuid_wanted: setuid.unwrap_or(false),
+        landlock: landlock.unwrap_or(false),
+    }
+}
+
+fn capabilities(r: &mut Reader<'_>, item: Item<'_>) -> Vec<Capability> {
+    let items = one_or_list(item).into_iter();
+    items
+        .filter_map(|item| r.choice(item, &CAPABILITIES))
+        .collect()
+}
 
 /// `state_file` and `state_max_age`.
 pub(super) fn state(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<StateConfig> {
