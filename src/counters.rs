@@ -2,13 +2,19 @@
 //!
 //! Totals are kept per worker, each on cache lines of its own and with that worker as its only
 //! writer, and are summed when somebody reads them. Sessions open now are one shared number:
-//! it changes twice per session only, and `be_conn` rules need it exact.
+//! it changes twice per session only, and `be_conn` rules and limits need it exact.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 
 use crossbeam_utils::CachePadded;
 
 use crate::outcome::Outcome;
+
+/// One place in the upper half of [`Counters::places`].
+const RESERVED: u64 = 1 << 32;
 
 /// A total with one writing thread and any number of readers.
 #[derive(Debug, Default)]
@@ -93,7 +99,10 @@ pub struct Counters {
     /// What is left out of the totals: their values when they were last cleared. Workers go on
     /// counting, each in its own shard, which nobody else may write.
     cleared: Shard,
-    open: CachePadded<AtomicU32>,
+    /// Sessions open now in the lower half, and places reserved for sessions to come in the
+    /// upper one. Together, so that both can be kept within a limit without a lock, and a
+    /// session that takes its reserved place costs no more than one without.
+    places: CachePadded<AtomicU64>,
     most_open: AtomicU32,
     rate: AtomicU32,
     highest_rate: AtomicU32,
@@ -109,7 +118,7 @@ impl Counters {
         Self {
             cleared: Shard::default(),
             shards: (0..workers).map(|_| CachePadded::default()).collect(),
-            open: CachePadded::default(),
+            places: CachePadded::default(),
             most_open: AtomicU32::new(0),
             rate: AtomicU32::new(0),
             highest_rate: AtomicU32::new(0),
@@ -161,7 +170,7 @@ impl Counters {
 
     /// Sessions open now.
     pub fn open(&self) -> u32 {
-        self.open.load(Relaxed)
+        self.places.load(Relaxed) as u32
     }
 
     /// The most sessions ever open at once.
@@ -192,12 +201,42 @@ impl Counters {
         self.highest_rate.fetch_max(rate, Relaxed);
     }
 
+    /// Reserves a place for a session, if fewer than `most` are open and reserved.
+    pub fn reserve(&self, most: u32) -> bool {
+        let room = |places: u64| {
+            let taken = (places >> 32) + (places & u64::from(u32::MAX));
+            (taken < u64::from(most)).then(|| places + RESERVED)
+        };
+        self.places.fetch_update(SeqCst, SeqCst, room).is_ok()
+    }
+
+    /// Whether [`Counters::reserve`] would succeed now.
+    pub fn has_room(&self, most: u32) -> bool {
+        let places = self.places.load(SeqCst);
+        (places >> 32) + (places & u64::from(u32::MAX)) < u64::from(most)
+    }
+
+    /// Gives back what [`Counters::reserve`] has reserved.
+    pub fn give_back(&self) {
+        self.places.fetch_sub(RESERVED, SeqCst);
+    }
+
     /// Counts a session as taken on at `now`, in seconds since the process began, and as open
-    /// until [`Counters::close`].
+    /// until [`Counters::leave`].
     pub fn enter(&self, worker: usize, now: u64) {
+        self.count_entry(worker, now, 1);
+    }
+
+    /// As [`Counters::enter`], for a session that has reserved its place.
+    pub fn enter_reserved(&self, worker: usize, now: u64) {
+        self.count_entry(worker, now, 1_u64.wrapping_sub(RESERVED));
+    }
+
+    fn count_entry(&self, worker: usize, now: u64, change: u64) {
         self.shard(worker).sessions.add(1);
         self.last_session.store(now + 1, Relaxed);
-        let open = self.open.fetch_add(1, Relaxed) + 1;
+        let before = self.places.fetch_add(change, Relaxed);
+        let open = (before as u32).wrapping_add(1);
         if open > self.most_open.load(Relaxed) {
             self.most_open.fetch_max(open, Relaxed);
         }
@@ -205,7 +244,8 @@ impl Counters {
 
     /// Ends what [`Counters::enter`] began.
     pub fn leave(&self) {
-        self.open.fetch_sub(1, Relaxed);
+        // Ordered before the look at who waits for the place.
+        self.places.fetch_sub(1, SeqCst);
     }
 }
 
@@ -267,6 +307,46 @@ mod tests {
         counters.leave();
         assert_eq!((counters.open(), counters.most_open()), (1, 2));
         assert_eq!(counters.last_session(), Some(5));
+    }
+
+    #[test]
+    fn reserved_places_count_against_the_limit() {
+        let counters = Counters::new(1);
+        assert_eq!(
+            [3, 3, 2, 3, 3].map(|most| counters.reserve(most)),
+            [true, true, false, true, false]
+        );
+        counters.enter_reserved(0, 0);
+        assert_eq!((counters.open(), counters.most_open()), (1, 1));
+        assert!(!counters.reserve(3));
+        counters.give_back();
+        counters.leave();
+        assert_eq!(
+            [3, 3, 3].map(|most| counters.reserve(most)),
+            [true, true, false]
+        );
+    }
+
+    /// However they interleave, there are never more than the limit allows.
+    #[test]
+    fn a_limit_holds_between_threads() {
+        let counters = Counters::new(4);
+        std::thread::scope(|scope| {
+            for worker in 0..4 {
+                let counters = &counters;
+                scope.spawn(move || {
+                    for _ in 0..20_000 {
+                        if counters.reserve(3) {
+                            counters.enter_reserved(worker, 0);
+                            counters.leave();
+                        }
+                    }
+                });
+            }
+        });
+        assert!(counters.most_open() <= 3, "{}", counters.most_open());
+        assert_eq!(counters.open(), 0);
+        assert!(counters.reserve(1));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! - [`api`]: HAProxy's runtime API on a Unix socket.
 //! - [`privileges`]: what the process gives up. [`notify`]: what the service manager is told.
 //! - [`process`]: what starts in which order, and how it stops.
+//! - [`descriptors`]: how many sessions there may be.
 //! - [`log`], [`sys`]: what the above stand on.
 //! - [`cli`]: the commands.
 
@@ -27,6 +28,7 @@ pub mod checks;
 pub mod cli;
 pub mod config;
 pub mod counters;
+pub mod descriptors;
 pub mod events;
 pub mod explain;
 pub mod health;

@@ -46,6 +46,8 @@ pub enum Phase {
     Ended,
     /// The frontend was choosing a backend.
     Request,
+    /// It waited for a server that has room.
+    Queue,
     /// A connection to a server was being made.
     Connect,
     /// Bytes were being forwarded.
@@ -68,7 +70,13 @@ const CAUSES: [Cause; 11] = [
 ];
 
 /// Every phase, in the order of the enum.
-const PHASES: [Phase; 4] = [Phase::Ended, Phase::Request, Phase::Connect, Phase::Data];
+const PHASES: [Phase; 5] = [
+    Phase::Ended,
+    Phase::Request,
+    Phase::Queue,
+    Phase::Connect,
+    Phase::Data,
+];
 
 /// A cause and a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +129,7 @@ impl fmt::Display for Outcome {
         let phase = match self.phase {
             Phase::Ended => '-',
             Phase::Request => 'R',
+            Phase::Queue => 'Q',
             Phase::Connect => 'C',
             Phase::Data => 'D',
         };

@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(lines.len(), 1 + 1 + 5);
         assert_eq!(
             named(&lines[1]),
-            "pxname=ft svname=FRONTEND scur=1 smax=1 stot=1 bin=70 bout=5000000000 dreq=0 dresp=0 \
+            "pxname=ft svname=FRONTEND scur=1 smax=1 slim=4294967295 stot=1 bin=70 bout=5000000000 dreq=0 dresp=0 \
              ereq=0 status=OPEN pid=1 iid=2 sid=0 type=0 rate=1 rate_lim=0 rate_max=1 req_rate=0 \
              req_rate_max=0 req_tot=0 comp_in=0 comp_out=0 comp_byp=0 comp_rsp=0 addr=0.0.0.0:81 \
              mode=tcp conn_rate=1 conn_rate_max=1 conn_tot=1 dcon=0 dses=0 "

@@ -32,12 +32,12 @@ use Value::{Empty, Never, Number, Text};
 pub const FIELDS: [Field; 83] = [
     ("pxname", |r| Text(r.proxy)),
     ("svname", |r| Text(r.name)),
-    // There are no queues: what cannot be connected at once is tried elsewhere or refused.
-    ("qcur", |r| of_farm(r, |_| 0)),
-    ("qmax", |r| of_farm(r, |_| 0)),
+    // A backend has one queue for all its servers, so a server's own is always empty.
+    ("qcur", |r| waiting(r, r.queue.now)),
+    ("qmax", |r| waiting(r, r.queue.longest)),
     ("scur", |r| Number(r.tally.open.into())),
     ("smax", |r| Number(r.tally.most_open.into())),
-    ("slim", |_| Empty),
+    ("slim", |r| limit(r.limit)),
     ("stot", |r| Number(r.tally.sessions)),
     ("bin", |r| Number(r.tally.bytes_in)),
     ("bout", |r| Number(r.tally.bytes_out)),
@@ -56,7 +56,7 @@ pub const FIELDS: [Field; 83] = [
     ("chkdown", |r| farm(r, |f| f.downs)),
     ("lastchg", |r| farm(r, |f| Some(f.changed.as_secs()))),
     ("downtime", |r| farm(r, |f| f.downtime.map(|d| d.as_secs()))),
-    ("qlimit", |_| Empty),
+    ("qlimit", |r| limit(r.queue.limit)),
     ("pid", |_| Number(1)),
     ("iid", |r| Number(r.proxy_number.into())),
     ("sid", |r| Number(r.server_number.into())),
@@ -165,6 +165,17 @@ fn of_farm(row: &Row<'_>, pick: fn(&Tally) -> u64) -> Value<'static> {
         Kind::Frontend => Empty,
         Kind::Backend | Kind::Server => Number(pick(&row.tally)),
     }
+}
+
+fn waiting(row: &Row<'_>, sessions: u32) -> Value<'static> {
+    match row.kind {
+        Kind::Frontend => Empty,
+        Kind::Backend | Kind::Server => Number(sessions.into()),
+    }
+}
+
+fn limit(most: Option<u32>) -> Value<'static> {
+    most.map_or(Empty, |most| Number(most.into()))
 }
 
 fn farm(row: &Row<'_>, pick: fn(&Farm) -> Option<u64>) -> Value<'static> {

@@ -3,7 +3,7 @@
 //! Names, types and labels of what begins with `haproxy_` are those of HAProxy's own exporter
 //! (`addons/promex`), so that dashboards and alert rules made for it work here. What it does not
 //! have begins with `backstop_`. A name that the exporter has and that is missing here has no
-//! meaning for a TCP proxy without limits or queues.
+//! meaning for a TCP proxy.
 //!
 //! - [`families`]: every metric, its help and where its values come from.
 

@@ -24,10 +24,10 @@ pub fn pieces(report: Report) -> impl Iterator<Item = String> + Send + 'static {
     let (start, end) = (start.to_owned(), end.to_owned());
     let (frontends, backends) = (report.clone(), report);
     std::iter::once(start)
-        .chain(
-            (0..frontends.topology.frontends.len())
-                .map(move |index| table::frontend(&frontends.topology.frontends[index]).0),
-        )
+        .chain((0..frontends.topology.frontends.len()).map(move |index| {
+            let topology = &frontends.topology;
+            table::frontend(topology, &topology.frontends[index]).0
+        }))
         .chain(
             (0..backends.topology.backends.len())
                 .flat_map(move |index| backend_pieces(backends.clone(), index)),

@@ -32,6 +32,10 @@ pub struct Row<'a> {
     pub standing: Standing,
     /// Everything counted.
     pub tally: Tally,
+    /// The most sessions at once; `None` is no limit.
+    pub limit: Option<u32>,
+    /// Sessions that wait for a server with room.
+    pub queue: Waiting,
     /// How long ago the last session began.
     pub last_session: Option<Duration>,
     /// What only backends and servers have.
@@ -40,6 +44,17 @@ pub struct Row<'a> {
     pub check: Option<Check>,
     /// Where it listens: a server's address, a frontend's binds.
     pub address: String,
+}
+
+/// Sessions that wait. Only backends have a queue.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// Now.
+    pub now: u32,
+    /// At once, at most so far.
+    pub longest: u32,
+    /// At once, at most; `None` is no limit.
+    pub limit: Option<u32>,
 }
 
 /// What a row is about, with HAProxy's number for it.
@@ -129,7 +144,9 @@ pub struct Tally {
 
 impl<'a> Row<'a> {
     /// The row of a frontend.
-    pub fn frontend(frontend: &'a Frontend) -> Self {
+    ///
+    /// Without a limit of its own a frontend has that of the process, as in HAProxy.
+    pub fn frontend(topology: &Topology, frontend: &'a Frontend) -> Self {
         let (status, standing) = if frontend.is_enabled() {
             ("OPEN", Standing::Up)
         } else {
@@ -144,6 +161,8 @@ impl<'a> Row<'a> {
             status: status.into(),
             standing,
             tally: Tally::of(&frontend.counters),
+            limit: limit(frontend.maxconn()).or(Some(topology.admission.maxconn())),
+            queue: Waiting::default(),
             last_session: None,
             farm: None,
             check: None,
@@ -164,6 +183,12 @@ impl<'a> Row<'a> {
             status: if used { "UP" } else { "DOWN" }.into(),
             standing: if used { Standing::Up } else { Standing::Down },
             tally: Tally::of(&backend.counters),
+            limit: None,
+            queue: Waiting {
+                now: backend.queue.len(),
+                longest: backend.queue.longest(),
+                limit: backend.config.maxqueue,
+            },
             last_session: last_session(topology, &backend.counters, now),
             farm: Some(Farm::of_backend(backend, &set, now)),
             check: None,
@@ -193,6 +218,8 @@ impl<'a> Row<'a> {
             status: status.to_string().into(),
             standing: Standing::of(&status, status.weight.unwrap_or(server.config.weight)),
             tally: Tally::of(&server.counters),
+            limit: limit(server.maxconn()),
+            queue: Waiting::default(),
             last_session: last_session(topology, &server.counters, now),
             farm: Some(Farm::of_server(server, &status, in_use, now)),
             check: Check::of(&status),
@@ -285,6 +312,11 @@ impl Tally {
             server_aborts: counters.total(|s| &s.server_aborts),
         }
     }
+}
+
+/// 0 is no limit.
+fn limit(most: u32) -> Option<u32> {
+    (most > 0).then_some(most)
 }
 
 /// Whether `;up` leaves the server out: down, and not coming up.

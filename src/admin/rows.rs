@@ -62,7 +62,7 @@ impl Selection {
     fn row(&self, place: Place) -> Option<Row<'_>> {
         let topology = &*self.topology;
         let row = match place {
-            Place::Frontend(index) => Row::frontend(&topology.frontends[index]),
+            Place::Frontend(index) => Row::frontend(topology, &topology.frontends[index]),
             Place::Farm(backend, server) => {
                 let backend = &topology.backends[backend];
                 match backend.servers.get(server) {

@@ -8,11 +8,11 @@ use super::figures::{age, grouped, lapse, shortened};
 use super::row::{Check, Farm, Kind, Row, Standing};
 use super::style::Colour;
 use crate::explain::servers_in_use;
-use crate::topology::{Backend, Frontend};
+use crate::topology::{Backend, Frontend, Topology};
 
 /// A frontend's table.
-pub fn frontend(frontend: &Frontend) -> Markup {
-    let row = Row::frontend(frontend);
+pub fn frontend(topology: &Topology, frontend: &Frontend) -> Markup {
+    let row = Row::frontend(topology, frontend);
     html! {
         section id={ "f" (frontend.id.0) } {
             h2 { (row.proxy) " " small { "frontend, binds " (row.address) } }
@@ -70,7 +70,9 @@ pub fn farm_row(row: &Row<'_>) -> Markup {
     html! {
         tr class=(class) {
             th scope="row" { (name(row)) }
-            td { "0" } td { "0" } td { "-" }
+            td { (grouped(row.queue.now.into())) }
+            td { (grouped(row.queue.longest.into())) }
+            td { (limit(row.queue.limit)) }
             (rate_cells(row))
             (session_cells(row))
             td { (grouped(tally.balanced)) }
@@ -117,9 +119,14 @@ fn session_cells(row: &Row<'_>) -> Markup {
     html! {
         td { (grouped(row.tally.open.into())) }
         td { (grouped(row.tally.most_open.into())) }
-        td { "-" }
+        td { (limit(row.limit)) }
         td { (grouped(row.tally.sessions)) }
     }
+}
+
+/// As HAProxy writes it.
+fn limit(most: Option<u32>) -> String {
+    most.map_or("-".into(), |most| grouped(most.into()))
 }
 
 fn byte_cells(row: &Row<'_>) -> Markup {
@@ -193,7 +200,6 @@ mod tests {
 
     use super::super::columns::{BACKEND_GROUPS, FRONTEND_GROUPS};
     use super::*;
-    use crate::topology::Topology;
     use crate::topology::sample::{
         farms, pass_check, server, single_farm, take_down, with_backend,
     };
@@ -225,7 +231,7 @@ mod tests {
             .iter()
             .map(|(_, columns)| columns.len())
             .sum();
-        let table = frontend(&topology.frontends[0]).0;
+        let table = frontend(&topology, &topology.frontends[0]).0;
         assert_eq!(table.matches("<td").count(), columns, "{table}");
     }
 

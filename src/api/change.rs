@@ -1,7 +1,8 @@
 //! Commands about frontends, sessions and counters that change something.
 
-use super::Api;
 use super::command::{Answer, Client};
+use super::{Api, Refusal};
+use crate::events::Reason;
 use crate::proxy::registry::SessionId;
 
 /// `clear counters [all]`.
@@ -72,7 +73,47 @@ pub fn shutdown_sessions(api: &Api, client: &mut Client, words: &[&str]) -> Answ
     }
 }
 
-/// `set maxconn …`.
-pub fn set_maxconn(_: &Api, _: &mut Client, _: &[&str]) -> Answer {
-    Answer::line("Limits on sessions are not available.")
+/// `set maxconn frontend F N`, `set maxconn server B/S N` and `set maxconn global N`; 0 is no
+/// limit, and for the process what its descriptors are enough for.
+pub fn set_maxconn(api: &Api, client: &mut Client, words: &[&str]) -> Answer {
+    let supervisor = &api.supervisor;
+    match *words {
+        ["frontend", name, number, ..] => match (api.frontend(Some(name)), limit(number)) {
+            (Ok(frontend), Ok(most)) => {
+                supervisor.set_frontend_maxconn(frontend, most, &client.who);
+                Answer::done()
+            }
+            (Err(refusal), _) | (_, Err(refusal)) => Answer::line(refusal),
+        },
+        ["server", path, number, ..] => match (api.server(Some(path)), limit(number)) {
+            (Ok(server), Ok(most)) => {
+                let who = client.who.clone();
+                let reason = Reason::Operator { who };
+                supervisor.set_server_maxconn(server, most, &reason);
+                Answer::done()
+            }
+            (Err(refusal), _) | (_, Err(refusal)) => Answer::line(refusal),
+        },
+        ["global", number, ..] => match limit(number) {
+            Ok(most) => {
+                let most = if most == 0 { u32::MAX } else { most };
+                supervisor.set_process_maxconn(most, &client.who);
+                Answer::done()
+            }
+            Err(refusal) => Answer::line(refusal),
+        },
+        ["frontend" | "server" | "global", ..] => Answer::line("Integer value expected."),
+        _ => Answer::line("'set maxconn' only supports 'frontend', 'server', and 'global'."),
+    }
+}
+
+/// Far more than any machine has room for, and far from overflowing when two are added.
+const MOST_SESSIONS: u32 = u32::MAX >> 1;
+
+fn limit(word: &str) -> Result<u32, Refusal> {
+    match word.parse() {
+        Ok(most @ 0..=MOST_SESSIONS) => Ok(most),
+        Ok(_) => Err("Value out of range."),
+        Err(_) => Err("Integer value expected."),
+    }
 }

@@ -151,7 +151,7 @@ const COMMANDS: &[Command] = &[
     command(
         Admin,
         ("set maxconn", "frontend|server|global"),
-        "not available: there are no limits on sessions",
+        "change how many sessions there may be",
         change::set_maxconn,
     ),
     command(

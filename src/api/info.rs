@@ -64,7 +64,8 @@ fn fields(api: &Api) -> Vec<Field> {
     let running = &api.running;
     let uptime = running.topology.started.elapsed();
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let open = running.sum(|counters| counters.open().into());
+    let admission = &running.topology.admission;
+    let open = u64::from(admission.open());
     let sessions = running.sum(|counters| counters.total(|s| &s.sessions));
     let rate = running.sum(|counters| counters.rate().into());
     let highest = running.sum(|counters| counters.highest_rate().into());
@@ -100,9 +101,8 @@ fn fields(api: &Api) -> Vec<Field> {
         number(8, "Uptime_sec", AGE, uptime.as_secs()),
         number(13, "Ulimit-n", LIMIT, descriptors),
         number(14, "Maxsock", LIMIT, descriptors),
-        // A session has two sockets.
-        number(15, "Maxconn", LIMIT, descriptors / 2),
-        number(16, "Hard_maxconn", LIMIT, descriptors / 2),
+        number(15, "Maxconn", LIMIT, admission.maxconn().into()),
+        number(16, "Hard_maxconn", LIMIT, admission.hard_maxconn().into()),
         number(17, "CurrConns", GAUGE, open),
         number(18, "CumConns", COUNTER, sessions),
         number(19, "CumReq", COUNTER, sessions),

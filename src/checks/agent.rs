@@ -62,6 +62,10 @@ fn obey(server: &Arc<Server>, answer: &AgentAnswer, supervisor: &Rc<Supervisor>)
         None => {}
     }
     supervisor.set_agent(server, verdict);
+    if let Some(most) = answer.maxconn {
+        let why = String::new();
+        supervisor.set_server_maxconn(server, most, &Reason::Agent { why });
+    }
     if let Some(weight) = answer.weight {
         let weight = weight.of(server.config.weight);
         if weight != server.weight() {

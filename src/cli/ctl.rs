@@ -112,7 +112,7 @@ mod tests {
         assert!(is_refusal("get weight a/b", "No such server.\n"));
         assert!(is_refusal(
             "set maxconn frontend f 1",
-            "Limits on sessions are not available.\n"
+            "Integer value expected.\n"
         ));
     }
 }

@@ -248,7 +248,7 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
         ),
         (ClientSocket, "source") => say("this belongs to a backend"),
         (ServerSocket, "backlog") => say("this belongs to a frontend"),
-        (ClientTimeouts, "connect" | "server" | "server_fin" | "tunnel" | "check") => {
+        (ClientTimeouts, "queue" | "connect" | "server" | "server_fin" | "tunnel" | "check") => {
             say("this timeout belongs to a backend or to `[defaults]`")
         }
         (ServerTimeouts, "client" | "client_fin") => {
@@ -274,8 +274,22 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
         (Defaults | Backend, "redispatch") => {
             say("remove it: a failed connection always goes on to another server")
         }
-        (File | Defaults | Frontend | Backend | Server, "maxconn") => {
-            say("remove it: limits on connections are not available")
+        _ => other_limit(kind, key),
+    }
+}
+
+/// The same for limits.
+fn other_limit(kind: Kind, key: &str) -> Option<String> {
+    use Kind::{Backend, File, Server};
+    let say = |text: &str| Some(text.to_owned());
+    match (kind, key) {
+        (Backend, "maxconn" | "fullconn") => {
+            say("give `maxconn` to its servers, or to the frontends before it")
+        }
+        (Server, "maxqueue") => say("write `maxqueue` in the backend, which has one queue"),
+        (Server, "minconn") => say("write `maxconn`"),
+        (File, "ulimit-n" | "ulimit_n" | "maxsock") => {
+            say("remove it: the limit of descriptors is raised as far as allowed; write `maxconn`")
         }
         _ => None,
     }

@@ -119,6 +119,8 @@ pub fn parse(
 pub struct Config {
     /// Worker threads; unset means one per core that the process may run on.
     pub threads: Option<NonZeroUsize>,
+    /// The most sessions of the process; unset means what the descriptors are enough for.
+    pub maxconn: Option<u32>,
     /// Whether each worker thread stays on a core of its own.
     pub pin_threads: bool,
     /// By how many percent the time between two checks varies, at random, 0 to 50.
@@ -210,6 +212,8 @@ pub struct FrontendConfig {
     pub name: String,
     /// Addresses to listen on; never empty.
     pub bind: Vec<SocketAddr>,
+    /// The most sessions at once; more wait to be accepted.
+    pub maxconn: Option<u32>,
     /// Tried in order; the first whose condition holds decides.
     pub rules: Vec<RuleConfig>,
     /// Where sessions go when no rule matches; without it they are closed.
@@ -249,6 +253,9 @@ pub struct ClientTimeouts {
 /// The timeouts of a session's server side; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ServerTimeouts {
+    /// For the wait for a server with room (`timeout queue`); that of a connection attempt
+    /// unless set.
+    pub queue: Option<Duration>,
     /// For one connection attempt (`timeout connect`).
     pub connect: Option<Duration>,
     /// Inactivity on the server's side (`timeout server`).
@@ -272,6 +279,8 @@ pub struct BackendConfig {
     pub allbackups: bool,
     /// Connection attempts after the first one.
     pub retries: u32,
+    /// The most sessions that may wait for a server with room; `None` is no limit.
+    pub maxqueue: Option<u32>,
     /// Timeouts of the server's side.
     pub timeout: ServerTimeouts,
     /// How it goes over to other servers and back.
@@ -330,6 +339,8 @@ pub struct ServerConfig {
     pub tier: u32,
     /// Where it runs, such as an availability zone.
     pub zone: Option<String>,
+    /// The most sessions at once; more wait in the backend's queue.
+    pub maxconn: Option<u32>,
     /// Share of sessions among the servers in use, 0 to 256; 0 gets none.
     pub weight: u16,
     /// Its health check, if it has one.

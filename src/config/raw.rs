@@ -37,6 +37,7 @@ pub(super) use self::stats::{RawStats, RawUser};
 /// A whole file.
 pub(super) struct RawConfig {
     pub(super) threads: Option<NonZeroUsize>,
+    pub(super) maxconn: Option<u32>,
     pub(super) pin_threads: Option<bool>,
     pub(super) grace: Option<Duration>,
     pub(super) spread_checks: Option<u8>,
@@ -54,6 +55,8 @@ pub(super) struct RawConfig {
 /// `[defaults]`.
 #[derive(Default)]
 pub(super) struct RawDefaults {
+    /// Of frontends, as in HAProxy.
+    pub(super) maxconn: Option<u32>,
     pub(super) client: ClientTimeouts,
     pub(super) server: ServerTimeouts,
     pub(super) balance: Option<Balance>,
@@ -69,6 +72,7 @@ pub(super) struct RawDefaults {
 pub(super) struct RawFrontend {
     pub(super) name: At<String>,
     pub(super) bind: Vec<At<SocketAddr>>,
+    pub(super) maxconn: Option<u32>,
     pub(super) acls: Vec<RawAcl>,
     pub(super) rules: Field<Vec<RawRule>>,
     pub(super) default_backend: Field<At<String>>,
@@ -112,6 +116,7 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
     let threads = fields
         .read("threads", |item| r.number(item, 1..=1024))
         .given();
+    let maxconn = fields.read("maxconn", |item| count(r, item)).given();
     let pin_threads = fields.read("pin_threads", |item| r.boolean(item)).given();
     let spread_checks = fields
         .read("spread_checks", |item| r.number(item, 0..=50))
@@ -121,6 +126,7 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
         .given();
     let config = RawConfig {
         threads: threads.and_then(|threads| NonZeroUsize::new(threads.value as usize)),
+        maxconn,
         pin_threads,
         grace: grace.map(|grace| grace.value),
         spread_checks: spread_checks.map(|percent| percent.value as u8),
@@ -155,6 +161,7 @@ fn defaults(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawDefaults> {
         .given();
     let (client, server) = timeouts.unwrap_or_default();
     let defaults = RawDefaults {
+        maxconn: fields.read("maxconn", |item| count(r, item)).given(),
         client,
         server,
         balance: fields.read("balance", |item| balance(r, item)).given(),
@@ -194,6 +201,7 @@ fn client_timeouts(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> ClientTimeout
 fn server_timeouts(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> ServerTimeouts {
     let mut read = |key| fields.read(key, |item| r.duration(item)).given();
     ServerTimeouts {
+        queue: read("queue"),
         connect: read("connect"),
         server: read("server"),
         server_fin: read("server_fin"),
@@ -204,6 +212,12 @@ fn server_timeouts(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> ServerTimeout
 
 fn retries(r: &mut Reader<'_>, item: Item<'_>) -> Option<u32> {
     r.number(item, 0..=1000).map(|retries| retries.value as u32)
+}
+
+/// How many there may be of something.
+fn count(r: &mut Reader<'_>, item: Item<'_>) -> Option<u32> {
+    let most = u64::from(u32::MAX >> 1);
+    r.number(item, 1..=most).map(|count| count.value as u32)
 }
 
 fn splice(r: &mut Reader<'_>, item: Item<'_>) -> Option<SpliceMode> {
@@ -254,6 +268,7 @@ fn frontend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> Option<RawF
     let frontend = RawFrontend {
         name,
         bind: fields.require(r, "bind", binds).given().unwrap_or_default(),
+        maxconn: fields.read("maxconn", |item| count(r, item)).given(),
         acls: fields
             .read("acl", |item| acls(r, item))
             .given()

@@ -41,6 +41,7 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
     let stats = raw.stats.as_ref().map(|raw| stats::build(raw, problems));
     Some(Config {
         threads: raw.threads,
+        maxconn: raw.maxconn,
         pin_threads: raw.pin_threads.unwrap_or(false),
         grace: raw.grace.unwrap_or(DEFAULT_GRACE),
         spread_checks: raw.spread_checks.unwrap_or(0),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use socket2::Socket;
 
 use crate::config::{BackendConfig, Config};
+use crate::descriptors::Shortfall;
 use crate::privileges::PrivilegeError;
 use crate::sys::options::SocketOptions;
 use crate::sys::sockets;
@@ -15,6 +16,8 @@ use crate::sys::sockets;
 /// What cannot be had, and nothing is started without.
 #[derive(Debug)]
 pub enum StartError {
+    /// Enough descriptors.
+    Descriptors(Shortfall),
     /// An address.
     Bind(BindError),
     /// The file that events are written to.
@@ -28,6 +31,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Descriptors(shortfall) => write!(f, "{shortfall}"),
             Self::Bind(error) => write!(f, "{error}"),
             Self::Privileges(error) => write!(f, "{error}"),
             Self::EventFile(path, error) => {

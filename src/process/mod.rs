@@ -26,6 +26,7 @@ use crate::api::socket::ApiSocket;
 use crate::api::{self, Api};
 use crate::checks::schedule;
 use crate::config::Config;
+use crate::descriptors;
 use crate::events::Journal;
 use crate::events::file::EventFile;
 use crate::notify;
@@ -35,8 +36,8 @@ use crate::resolver;
 use crate::state::{self, Keeper};
 use crate::supervisor::Supervisor;
 use crate::sys::options::SocketOptions;
-use crate::sys::sockets;
-use crate::topology::{Current, Topology};
+use crate::sys::{limits, sockets};
+use crate::topology::{Admission, Current, Topology};
 
 /// A proxy that holds its addresses and has not begun to serve.
 #[derive(Debug)]
@@ -59,6 +60,8 @@ impl Process {
     pub fn bind(config: Config) -> Result<Self, Vec<StartError>> {
         let workers = config.threads.or_else(|| available_parallelism().ok());
         let workers = workers.map_or(1, std::num::NonZero::get);
+        let (maxconn, possible) = descriptors::maxconn(&config, workers, limits::open_files())
+            .map_err(|shortfall| vec![StartError::Descriptors(shortfall)])?;
         let mut errors = Vec::new();
         let frontends = bind::frontends(&config, workers, |_| true, &mut errors);
         let mut stats = Vec::new();
@@ -86,7 +89,8 @@ impl Process {
             return Err(errors);
         }
         let journal = Journal::new(config.events.size, file);
-        let topology = Topology::build(&config, workers, Instant::now());
+        let mut topology = Topology::build(&config, workers, Instant::now());
+        topology.admission = Arc::new(Admission::new(maxconn, possible));
         Ok(Self {
             config,
             current: Current::new(Arc::new(topology)),
@@ -180,11 +184,12 @@ impl Process {
         listeners.open(self.frontends)?;
         self.readiness.reach(Point::Ready);
         let size = format!(
-            "{} frontends, {} backends, {} servers, {} worker threads.",
+            "{} frontends, {} backends, {} servers, {} worker threads, at most {} sessions.",
             topology.frontends.len(),
             topology.backends.len(),
             topology.servers().count(),
-            self.workers
+            self.workers,
+            topology.admission.maxconn()
         );
         tracing::info!(target: "process", "Backstop is ready: {size}");
         notify::ready(&size);

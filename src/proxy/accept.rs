@@ -16,6 +16,7 @@ use super::session;
 use super::worker::{Bind, Order, Seen, Stage, Worker};
 use crate::sys::sockets;
 use crate::topology::Frontend;
+use crate::topology::admission::{Admitted, Resource};
 
 /// How long to leave connections in the kernel's queue when there is nothing to serve them with.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -98,6 +99,9 @@ async fn next(orders: &mut watch::Receiver<Order>) -> Order {
     *orders.borrow_and_update()
 }
 
+/// A connection and where it comes from.
+type Accepted = (TcpStream, SocketAddr);
+
 /// Where sessions come in.
 struct Entrance<'w> {
     worker: &'w Rc<Worker>,
@@ -106,6 +110,8 @@ struct Entrance<'w> {
     topology: Rc<Seen>,
     /// Who has the address there.
     frontend: Arc<Frontend>,
+    /// What was accepted and waits for room.
+    held: Option<Accepted>,
 }
 
 impl<'w> Entrance<'w> {
@@ -118,6 +124,7 @@ impl<'w> Entrance<'w> {
             address,
             topology,
             frontend,
+            held: None,
         })
     }
 
@@ -145,9 +152,15 @@ impl<'w> Entrance<'w> {
                     {
                         tracing::info!("Accepting on {address} again.");
                     }
-                    self.serve(client, from);
+                    self.take_on((client, from)).await;
                 }
                 Err(error) if sockets::is_shortage(&error) => {
+                    let lacking = if sockets::is_out_of_descriptors(&error) {
+                        Resource::Descriptors
+                    } else {
+                        Resource::Memory
+                    };
+                    self.worker.admission.short_of(lacking);
                     if starved.replace(Instant::now()).is_none() {
                         tracing::error!(
                             "Cannot accept on {address}: {error}. New connections wait until \
@@ -163,20 +176,46 @@ impl<'w> Entrance<'w> {
         }
     }
 
-    /// Serves what the kernel has accepted before it is told to refuse.
-    fn accept_rest(&mut self, listener: &std::net::TcpListener) {
-        while let Ok((client, from)) = listener.accept() {
-            if client.set_nonblocking(true).is_ok()
-                && let Ok(client) = TcpStream::from_std(client)
-            {
-                self.serve(client, from);
+    /// Serves a connection once there is room for another session.
+    async fn take_on(&mut self, accepted: Accepted) {
+        self.look();
+        if let Some(admitted) = self.worker.admission.admit_now(&self.frontend) {
+            self.serve(&admitted, accepted);
+            while self.worker.is_hungry() {
+                // What becomes free is for those that are here already.
+                tokio::time::sleep(PAUSE).await;
             }
+            return;
+        }
+        // Held where it is not lost when this future is dropped.
+        self.held = Some(accepted);
+        let admitted = self.worker.admission.admit(&self.frontend).await;
+        if let Some(accepted) = self.held.take() {
+            self.serve(&admitted, accepted);
         }
     }
 
-    fn serve(&mut self, client: TcpStream, from: SocketAddr) {
-        self.look();
-        let account = Account::open(self.worker, Arc::clone(&self.frontend), from);
+    /// Serves what the kernel has accepted before it is told to refuse, as far as there is room.
+    fn accept_rest(&mut self, listener: &std::net::TcpListener) {
+        let held = self.held.take();
+        let rest = std::iter::from_fn(|| {
+            let (client, from) = listener.accept().ok()?;
+            client.set_nonblocking(true).ok()?;
+            Some((TcpStream::from_std(client).ok()?, from))
+        });
+        for accepted in held.into_iter().chain(rest) {
+            self.look();
+            let Some(admitted) = self.worker.admission.admit_now(&self.frontend) else {
+                return;
+            };
+            self.serve(&admitted, accepted);
+        }
+    }
+
+    /// Begins a session that has been admitted to the frontend.
+    fn serve(&mut self, admitted: &Admitted, (client, from): Accepted) {
+        let frontend = Arc::clone(&self.frontend);
+        let account = Account::open(self.worker, frontend, from, admitted);
         let key = account.key();
         let session = session::run(
             Rc::clone(self.worker),

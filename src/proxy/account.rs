@@ -3,6 +3,8 @@
 //! An [`Account`] opens when a connection is accepted and closes exactly once, when it is
 //! dropped: whatever ends a session, a panic included, the counters stay right.
 
+mod queued;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -12,12 +14,15 @@ use std::time::{Duration, Instant, SystemTime};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use self::queued::Queued;
 use super::registry::{Forwarded, Key};
-use super::worker::Worker;
+use super::worker::{Hungry, Worker};
 use crate::config::policy::Silence;
 use crate::config::{LogFormat, SessionLog};
 use crate::counters::{Counters, Shard};
 use crate::outcome::{Cause, Outcome, Phase};
+use crate::topology::admission::{Admitted, Resource};
+use crate::topology::queue::Place;
 use crate::topology::{Backend, Frontend, Server};
 
 /// One session's account.
@@ -35,13 +40,20 @@ pub(super) struct Account {
     /// Attempts after the first one.
     retries: u32,
     redispatched: bool,
+    /// Of a session that had to wait for a server with room.
+    queued: Option<Box<Queued>>,
     forwarded: Rc<Forwarded>,
     outcome: Option<Outcome>,
 }
 
 impl Account {
-    /// Counts a session of `frontend` as taken on.
-    pub(super) fn open(worker: &Rc<Worker>, frontend: Arc<Frontend>, client: SocketAddr) -> Self {
+    /// Counts a session of `frontend` as taken on, which has been admitted.
+    pub(super) fn open(
+        worker: &Rc<Worker>,
+        frontend: Arc<Frontend>,
+        client: SocketAddr,
+        admitted: &Admitted,
+    ) -> Self {
         let accepted = Instant::now();
         let (key, forwarded) = worker.sessions.enter(client, &frontend, accepted);
         let account = Self {
@@ -55,10 +67,16 @@ impl Account {
             connect_time: None,
             retries: 0,
             redispatched: false,
+            queued: None,
             forwarded,
             outcome: None,
         };
-        account.frontend.counters.enter(worker.id, account.now());
+        let (counters, now) = (&account.frontend.counters, account.now());
+        if admitted.reserved {
+            counters.enter_reserved(worker.id, now);
+        } else {
+            counters.enter(worker.id, now);
+        }
         worker.expect_timers(account.accepted);
         account
     }
@@ -120,22 +138,41 @@ impl Account {
             .for_each(|c| self.shard(c).hedges.add(1));
     }
 
-    /// Gives the session to `server`, which was faster than the server tried first.
-    pub(super) fn hedge_won(&mut self, server: &Arc<Server>) {
+    /// Counts that `server` was faster than the server tried first.
+    pub(super) fn hedge_won(&mut self, server: &Server) {
         let backend = self.backend.iter().map(|backend| &backend.counters);
         backend
             .chain([&server.counters])
             .for_each(|c| self.shard(c).hedges_won.add(1));
-        self.server = Some(Arc::clone(server));
     }
 
-    /// Counts the session on the server that was tried last.
-    pub(super) fn connected(&mut self) {
+    /// Counts the session on the server whose place it has got.
+    pub(super) fn connected(&mut self, place: Place) {
         self.connect_time = Some(self.accepted.elapsed());
-        if let Some(server) = &self.server {
-            server.counters.enter(self.worker.id, self.now());
-            self.worker.sessions.set_server(self.key, server);
+        let server = place.server();
+        self.worker.sessions.set_server(self.key, server);
+        if self
+            .server
+            .as_ref()
+            .is_none_or(|tried| tried.key != server.key)
+        {
+            // A rival was faster.
+            self.server = Some(Arc::clone(server));
         }
+        place.take(self.worker.id, self.now());
+    }
+
+    /// Takes note that the process was short of something, which it may have in its pipes.
+    pub(super) fn starved(&self, resource: Resource) {
+        self.worker.admission.short_of(resource);
+        if resource == Resource::Descriptors {
+            self.worker.pipes.shed();
+        }
+    }
+
+    /// Says for as long as the result lives that the session waits for what the process lacks.
+    pub(super) fn hungry(&self) -> Hungry {
+        Hungry::new(&self.worker)
     }
 
     /// Counts that the session got no server.
@@ -253,17 +290,12 @@ impl Account {
     }
 
     fn line(&self, outcome: Outcome) -> SessionLine<'_> {
-        let topology = self.worker.topology();
         SessionLine {
             account: self,
             outcome,
             lasted: self.accepted.elapsed(),
             open: [
-                topology
-                    .frontends
-                    .iter()
-                    .map(|frontend| frontend.counters.open())
-                    .sum(),
+                self.worker.admission.open(),
                 self.frontend.counters.open(),
                 self.backend
                     .as_ref()
@@ -282,6 +314,7 @@ impl Drop for Account {
         let outcome = self.outcome.unwrap_or_else(|| {
             let phase = match (&self.backend, self.connect_time) {
                 (None, _) => Phase::Request,
+                (Some(_), None) if self.waits() => Phase::Queue,
                 (Some(_), None) => Phase::Connect,
                 (Some(_), Some(_)) => Phase::Data,
             };
@@ -294,13 +327,16 @@ impl Drop for Account {
         if let Some(backend) = &self.backend {
             backend.counters.leave();
         }
-        if let (Some(server), Some(_)) = (&self.server, self.connect_time) {
-            server.counters.leave();
+        if let (Some(backend), Some(server), Some(_)) =
+            (&self.backend, &self.server, self.connect_time)
+        {
+            backend.left(server);
         }
         if self.is_logged(outcome) {
             self.line(outcome).write();
         }
         self.frontend.counters.leave();
+        self.worker.admission.leave(&self.frontend);
     }
 }
 
@@ -327,7 +363,9 @@ impl SessionLine<'_> {
             frontend = account.frontend.config.name,
             backend = self.backend_name(),
             server = self.server_name(),
-            connect_ms = account.connect_time.map(|time| time.as_millis() as u64),
+            queue_ms = account.waited().as_millis() as u64,
+            queue_ahead = account.ahead(),
+            connect_ms = self.connect_time().map(|time| time.as_millis() as u64),
             total_ms = self.lasted.as_millis() as u64,
             bytes_in = account.forwarded.bytes_in.get(),
             bytes_out = account.forwarded.bytes_out.get(),
@@ -336,6 +374,18 @@ impl SessionLine<'_> {
             redispatched = account.redispatched,
             "{self}"
         );
+    }
+
+    /// The time in queues; `None` if the session neither waited nor got a server.
+    fn queue_time(&self) -> Option<Duration> {
+        let account = self.account;
+        (account.server.is_some() || account.queued.is_some()).then(|| account.waited())
+    }
+
+    /// The time it took to connect, without that in queues.
+    fn connect_time(&self) -> Option<Duration> {
+        let connected = self.account.connect_time?;
+        Some(connected.saturating_sub(self.account.waited()))
     }
 
     fn backend_name(&self) -> &str {
@@ -368,19 +418,20 @@ impl fmt::Display for SessionLine<'_> {
         let [process, frontend, backend, server] = self.open;
         write!(
             f,
-            "{} [{}] {} {}/{} {}/{}/{} {} {} {process}/{frontend}/{backend}/{server}/{}{} 0/0",
+            "{} [{}] {} {}/{} {}/{}/{} {} {} {process}/{frontend}/{backend}/{server}/{}{} 0/{}",
             account.client,
             self.accept_date(),
             account.frontend.config.name,
             self.backend_name(),
             self.server_name(),
-            milliseconds(account.server.is_some().then_some(Duration::ZERO)),
-            milliseconds(account.connect_time),
+            milliseconds(self.queue_time()),
+            milliseconds(self.connect_time()),
             self.lasted.as_millis(),
             account.forwarded.bytes_out.get(),
             self.outcome,
             if account.redispatched { "+" } else { "" },
             account.retries,
+            account.ahead(),
         )
     }
 }

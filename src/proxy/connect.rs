@@ -4,9 +4,11 @@
 //! when checks have noticed. Here another usable server is tried at once, then a backup; the
 //! same server is tried again, after a wait, only when nothing else is left. A server that takes
 //! unusually long gets a rival: the first that is connected wins, and the others are closed.
+//! A server at its `maxconn` is passed over, and when all are the session waits its turn.
+
+mod dial;
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,11 +18,12 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use self::dial::{Dialled, Failure, blame, dial, explain, lacking};
 use super::account::Account;
-use crate::config::BackendConfig;
 use crate::config::policy::Hedge;
 use crate::outcome::{Cause, Outcome, Phase};
-use crate::sys::sockets;
+use crate::topology::admission::Resource;
+use crate::topology::queue::Place;
 use crate::topology::usable::UsableSet;
 use crate::topology::{Backend, Server};
 
@@ -31,29 +34,42 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// more than a connection within a site takes, so that hardly any attempt looks at all.
 pub(super) const GLANCE: Duration = Duration::from_millis(8);
 
-/// Why an attempt failed.
-#[derive(Debug)]
-enum Failure {
-    /// The server refused or could not be reached.
-    Refused(io::Error),
-    /// The connect timeout passed.
-    TimedOut,
-    /// The proxy itself had no descriptor or port for it; no server is to blame.
-    Starved(io::Error),
+/// How long a session outlasts a shortage of the process without a connect timeout.
+const LONGEST_SHORTAGE: Duration = Duration::from_secs(5);
+
+/// How often it looks whether the shortage is over.
+const SHORTAGE_STEP: Duration = Duration::from_millis(50);
+
+/// As good as no limit, and within what the timer can count.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A connection and the place at its server.
+type Found = (TcpStream, Place);
+
+/// The attempt that was connected.
+enum Won {
+    First(TcpStream),
+    Rival(TcpStream, Place),
 }
 
-/// The outcome of one attempt.
-type Dialled = Result<TcpStream, Failure>;
+/// Why there is no server for another attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    /// None is usable that this session has not tried, or it may not try again.
+    Server,
+    /// Those that are have as many sessions as they may.
+    Room,
+}
 
 /// An attempt that runs beside the first one.
 struct Rival<'a> {
-    server: Arc<Server>,
+    place: Place,
     dialling: Pin<Box<dyn Future<Output = Dialled> + 'a>>,
 }
 
 /// The search for a server for one session.
 struct Search<'a> {
-    backend: &'a Backend,
+    backend: &'a Arc<Backend>,
     account: &'a mut Account,
     /// Positions of the servers with a failed or running attempt.
     tried: Vec<u32>,
@@ -61,11 +77,15 @@ struct Search<'a> {
     attempts: u32,
     /// Why the last one failed.
     failure: Option<Failure>,
+    /// When the process first lacked something for this session.
+    starved_since: Option<Instant>,
+    /// What the session is doing.
+    phase: Phase,
 }
 
 /// Connects to a server of `backend` for `client`.
 pub(super) async fn connect(
-    backend: &Backend,
+    backend: &Arc<Backend>,
     account: &mut Account,
     client: &TcpStream,
 ) -> Result<TcpStream, Outcome> {
@@ -75,6 +95,8 @@ pub(super) async fn connect(
         tried: Vec::new(),
         attempts: 0,
         failure: None,
+        starved_since: None,
+        phase: Phase::Connect,
     };
     let found = tokio::select! {
         biased;
@@ -82,38 +104,32 @@ pub(super) async fn connect(
         // Only a reset: a client that has sent its request and closed that side still waits.
         _ = client.ready(Interest::ERROR) => Err(Some(Cause::ClientAbort)),
     };
-    let failure = search.failure.take();
+    let (failure, phase) = (search.failure.take(), search.phase);
     match found {
-        Ok(stream) => {
-            account.connected();
+        Ok((stream, place)) => {
+            account.connected(place);
             Ok(stream)
         }
         Err(cause) => {
             account.connect_failed();
             Err(Outcome::new(
                 cause.unwrap_or_else(|| blame(failure.as_ref())),
-                Phase::Connect,
+                phase,
             ))
         }
     }
 }
 
-fn blame(failure: Option<&Failure>) -> Cause {
-    match failure {
-        Some(Failure::TimedOut) => Cause::ServerTimeout,
-        Some(Failure::Starved(_)) => Cause::Resource,
-        Some(Failure::Refused(_)) | None => Cause::ServerAbort,
-    }
-}
-
 impl Search<'_> {
-    async fn run(&mut self) -> Option<TcpStream> {
-        while let Some(server) = self.next_server().await {
-            self.account.assign(&server);
-            if let Some(stream) = self.attempt(&server).await {
-                return Some(stream);
+    async fn run(&mut self) -> Option<Found> {
+        while let Some(place) = self.next_place().await {
+            self.account.assign(place.server());
+            match self.attempt(&place).await {
+                Some(Won::First(stream)) => return Some((stream, place)),
+                Some(Won::Rival(stream, place)) => return Some((stream, place)),
+                None => drop(place),
             }
-            if matches!(self.failure, Some(Failure::Starved(_))) {
+            if self.is_starved() && !self.outlast_shortage().await {
                 return None;
             }
         }
@@ -121,15 +137,16 @@ impl Search<'_> {
     }
 
     /// One attempt and, while it is slow, its rivals.
-    async fn attempt(&mut self, server: &Arc<Server>) -> Option<TcpStream> {
+    async fn attempt(&mut self, place: &Place) -> Option<Won> {
+        let server = place.server();
         let mut first = pin!(dial(&self.backend.config, server));
         let Some(patience) = self.patience(server) else {
             let dialled = first.await;
-            return self.finished(server, dialled);
+            return self.finished(server, dialled).map(Won::First);
         };
         tokio::select! {
             biased;
-            dialled = first.as_mut() => self.finished(server, dialled),
+            dialled = first.as_mut() => self.finished(server, dialled).map(Won::First),
             () = slow(server, patience) => self.race(server, first).await,
         }
     }
@@ -138,20 +155,21 @@ impl Search<'_> {
     /// connected or all have failed.
     async fn race(
         &mut self,
-        first_server: &Arc<Server>,
+        first_server: &Server,
         mut first: Pin<&mut impl Future<Output = Dialled>>,
-    ) -> Option<TcpStream> {
+    ) -> Option<Won> {
         let config = &self.backend.config;
         let mut first_runs = true;
         let mut rivals: Vec<Rival<'_>> = Vec::new();
         first_server.suspect();
         loop {
-            let joining = self.fresh_server();
-            if let Some(server) = &joining {
-                self.account.hedge(server);
-                let (server, own) = (Arc::clone(server), Arc::clone(server));
+            let joining = self.fresh_place().ok();
+            let youngest = joining.as_ref().map(|place| Arc::clone(place.server()));
+            if let Some(place) = joining {
+                self.account.hedge(place.server());
+                let own = Arc::clone(place.server());
                 let dialling = Box::pin(async move { dial(config, &own).await });
-                rivals.push(Rival { server, dialling });
+                rivals.push(Rival { place, dialling });
             }
             if !first_runs && rivals.is_empty() {
                 return None;
@@ -167,8 +185,8 @@ impl Search<'_> {
                 }
                 Poll::Pending
             });
-            let patience = joining.as_ref().and_then(|rival| self.patience(rival));
-            let (index, dialled) = match joining.as_deref().zip(patience) {
+            let patience = youngest.as_ref().and_then(|rival| self.patience(rival));
+            let (index, dialled) = match youngest.as_deref().zip(patience) {
                 None => finished.await,
                 Some((youngest, patience)) => tokio::select! {
                     biased;
@@ -176,18 +194,18 @@ impl Search<'_> {
                     () = slow(youngest, patience) => continue,
                 },
             };
-            let server = match index {
-                None => {
-                    first_runs = false;
-                    Arc::clone(first_server)
+            let Some(index) = index else {
+                first_runs = false;
+                if let Some(stream) = self.finished(first_server, dialled) {
+                    return Some(Won::First(stream));
                 }
-                Some(index) => rivals.swap_remove(index).server,
+                continue;
             };
-            if let Some(stream) = self.finished(&server, dialled) {
-                if index.is_some() {
-                    self.account.hedge_won(&server);
-                }
-                return Some(stream);
+            // The place of one that failed is given back.
+            let place = rivals.swap_remove(index).place;
+            if let Some(stream) = self.finished(place.server(), dialled) {
+                self.account.hedge_won(place.server());
+                return Some(Won::Rival(stream, place));
             }
         }
     }
@@ -201,8 +219,9 @@ impl Search<'_> {
             }
             Err(failure) => {
                 explain(self.account, server, &failure);
-                if !matches!(failure, Failure::Starved(_)) {
-                    server.connect_failed();
+                match &failure {
+                    Failure::Starved(error) => self.account.starved(lacking(error)),
+                    Failure::Refused(_) | Failure::TimedOut => server.connect_failed(),
                 }
                 self.failure = Some(failure);
                 None
@@ -210,56 +229,131 @@ impl Search<'_> {
         }
     }
 
-    /// The server for the next attempt, after a wait if every usable one has failed.
-    async fn next_server(&mut self) -> Option<Arc<Server>> {
-        if self.attempts > self.backend.config.retries {
-            return None;
+    /// The place for the next attempt, after a wait if every usable server has failed or is full.
+    async fn next_place(&mut self) -> Option<Place> {
+        match self.fresh_place() {
+            Ok(place) => return Some(place),
+            Err(Lack::Room) => return self.queue().await,
+            Err(Lack::Server) if self.tried.is_empty() || self.is_spent() => return None,
+            Err(Lack::Server) if self.backend.is_superseded() => return None,
+            Err(Lack::Server) => {}
         }
-        if let Some(server) = self.fresh_server() {
-            return Some(server);
-        }
-        if self.tried.is_empty() || self.backend.is_superseded() {
-            return None;
-        }
-        let limit = self.backend.config.timeout.connect.unwrap_or(LONGEST_WAIT);
-        if let Ok(server) = timeout(limit.min(LONGEST_WAIT), self.another_server()).await {
-            return server;
+        if let Ok(place) = timeout(self.wait_limit(), self.another_place()).await {
+            return place;
         }
         self.tried.clear();
-        self.fresh_server()
+        match self.fresh_place() {
+            Err(Lack::Room) => self.queue().await,
+            place => place.ok(),
+        }
     }
 
-    /// A server that becomes usable while the session waits; `None` when the backend's place is
-    /// taken by another, which is then to be asked.
-    async fn another_server(&mut self) -> Option<Arc<Server>> {
+    /// Whether the last attempt failed for want of something that no server has to do with.
+    /// Ports are a matter of each server's address.
+    fn is_starved(&self) -> bool {
+        matches!(&self.failure, Some(Failure::Starved(error)) if lacking(error) != Resource::Ports)
+    }
+
+    /// Waits a moment for what the process lacks; the attempt does not count, since another
+    /// server would have been no help. False if it has been lacking for too long.
+    async fn outlast_shortage(&mut self) -> bool {
+        let limit = self.backend.config.timeout.connect;
+        let began = *self.starved_since.get_or_insert_with(Instant::now);
+        if began.elapsed() >= limit.unwrap_or(LONGEST_SHORTAGE) {
+            return false;
+        }
+        let _hungry = self.account.hungry();
+        sleep(SHORTAGE_STEP).await;
+        self.attempts = self.attempts.saturating_sub(1);
+        self.tried.pop();
+        true
+    }
+
+    /// How long to wait before trying again what has failed.
+    fn wait_limit(&self) -> Duration {
+        let limit = self.backend.config.timeout.connect;
+        limit.map_or(LONGEST_WAIT, |limit| limit.min(LONGEST_WAIT))
+    }
+
+    /// Whether the session has had all its attempts.
+    fn is_spent(&self) -> bool {
+        self.attempts > self.backend.config.retries
+    }
+
+    /// A place at a server that becomes usable while the session waits; `None` when the backend's
+    /// place is taken by another, which is then to be asked.
+    async fn another_place(&mut self) -> Option<Place> {
         let backend = self.backend;
         loop {
             let recomputed = backend.recomputed();
             if backend.is_superseded() {
                 return None;
             }
-            if let Some(server) = self.fresh_server() {
-                return Some(server);
+            if let Ok(place) = self.fresh_place() {
+                return Some(place);
             }
             recomputed.await;
         }
     }
 
-    /// A usable server that this session has not tried.
-    fn fresh_server(&mut self) -> Option<Arc<Server>> {
-        let retries = self.backend.config.retries;
-        if self.attempts > retries {
+    /// Waits in the backend's queue for a place; `None` if there are too many before it, if its
+    /// turn does not come in time, or if no server is usable any more.
+    async fn queue(&mut self) -> Option<Place> {
+        let timeouts = &self.backend.config.timeout;
+        let limit = timeouts.queue.or(timeouts.connect).unwrap_or(NEVER);
+        self.phase = Phase::Queue;
+        let mut ticket = self.backend.queue_up(&self.tried)?;
+        self.account.queue(ticket.ahead);
+        let offer = timeout(limit, ticket.turn()).await;
+        self.account.dequeue();
+        let Ok(offer) = offer else {
+            self.failure = Some(Failure::TimedOut);
             return None;
+        };
+        self.phase = Phase::Connect;
+        let place = offer?;
+        self.begin(place.server().id.position);
+        Some(place)
+    }
+
+    /// A place at a usable server that this session has not tried.
+    fn fresh_place(&mut self) -> Result<Place, Lack> {
+        if self.is_spent() {
+            return Err(Lack::Server);
         }
-        let usable = self.backend.usable();
+        let backend = self.backend;
+        let usable = backend.usable();
         let position = if self.tried.is_empty() {
             self.unsuspected(&usable)
         } else {
-            usable.next(&self.tried, self.attempts == retries)
-        }?;
+            usable.next(&self.tried, self.attempts == backend.config.retries)
+        };
+        let position = position.ok_or(Lack::Server)?;
+        let place = backend.place(position);
+        let place = place
+            .or_else(|| self.place_elsewhere(&usable))
+            .ok_or(Lack::Room)?;
+        self.begin(place.server().id.position);
+        Ok(place)
+    }
+
+    /// The next place in turn, when the first choice is full.
+    fn place_elsewhere(&self, usable: &UsableSet) -> Option<Place> {
+        let fresh = |position: &u32| !self.tried.contains(position);
+        let place = |position| self.backend.place(position);
+        let mut turn = (0..usable.in_use().len()).map_while(|_| usable.first());
+        // With unequal weights one turn may miss a server.
+        turn.by_ref()
+            .take_while(|_| self.backend.queue.is_empty())
+            .filter(fresh)
+            .find_map(place)
+            .or_else(|| usable.choices(&self.tried).find_map(place))
+    }
+
+    /// Takes note that the server at `position` is tried.
+    fn begin(&mut self, position: u32) {
         self.attempts += 1;
         self.tried.push(position);
-        Some(Arc::clone(self.backend.server(position)))
     }
 
     /// The first choice, or if that is suspected, the next one that is not.
@@ -300,44 +394,4 @@ async fn slow(server: &Server, patience: Duration) {
         }
     }
     sleep(left).await;
-}
-
-async fn dial(backend: &BackendConfig, server: &Server) -> Dialled {
-    let limit = backend.timeout.connect;
-    let Some(address) = server.address() else {
-        return Err(Failure::Refused(io::ErrorKind::HostUnreachable.into()));
-    };
-    let began = Instant::now();
-    let connecting = sockets::connect(address, &backend.socket);
-    let connected = match limit {
-        Some(limit) => match timeout(limit, connecting).await {
-            Ok(connected) => connected,
-            Err(_) => return Err(Failure::TimedOut),
-        },
-        None => connecting.await,
-    };
-    match connected {
-        Ok(stream) => {
-            server.latency.record(began.elapsed());
-            Ok(stream)
-        }
-        Err(error) if sockets::is_own_failure(&error) => Err(Failure::Starved(error)),
-        Err(error) => Err(Failure::Refused(error)),
-    }
-}
-
-fn explain(account: &Account, server: &Server, failure: &Failure) {
-    let path = &server.path;
-    match failure {
-        Failure::Refused(error) => tracing::debug!("Server {path} was not connected to: {error}."),
-        Failure::TimedOut => tracing::debug!("Server {path} was not connected to in time."),
-        Failure::Starved(error) if account.may_complain() => {
-            let what = match error.kind() {
-                io::ErrorKind::AddrNotAvailable => "no local port is left",
-                _ => "the proxy has run out of something",
-            };
-            tracing::error!("Cannot connect to {path}, {what}: {error}.");
-        }
-        Failure::Starved(_) => {}
-    }
 }

@@ -76,6 +76,10 @@ async fn find_server(
             Ok(server) => return Ok((backend, server)),
             Err(outcome) => outcome,
         };
+        // That they are full is not known by the rules.
+        if outcome.phase == Phase::Queue {
+            return Err(outcome);
+        }
         // Its servers may be dead without the checks having noticed yet. When they have, the
         // rules may send the session to another farm.
         if !outcome.cause.is_the_servers() || tries.next().is_none() {

@@ -24,9 +24,10 @@ use super::accept;
 use super::forward::pipe;
 use super::registry::{Page, Query, Registry, SessionId, Shutdown};
 use crate::config::LogConfig;
+use crate::descriptors;
 use crate::outcome::Cause;
 use crate::sys::cores;
-use crate::topology::{Current, Topology};
+use crate::topology::{Admission, Current, Topology};
 
 /// Bytes read at once; sessions of a worker take turns with one such buffer.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -142,6 +143,8 @@ pub(super) struct Worker {
     seen: RefCell<Rc<Seen>>,
     /// When the process began.
     pub(super) started: Instant,
+    /// The same in every topology.
+    pub(super) admission: Arc<Admission>,
     pub(super) log: LogConfig,
     /// Borrowed within one poll only, never across an await.
     pub(super) scratch: RefCell<Box<[u8]>>,
@@ -149,6 +152,8 @@ pub(super) struct Worker {
     pub(super) sessions: Registry,
     /// See [`Worker::expect_timers`].
     alarm: RefCell<Option<Pin<Box<Sleep>>>>,
+    /// Sessions that wait for what the process lacks, descriptors mostly.
+    hungry: Cell<u32>,
     /// When a shortage was last complained of.
     complained: Cell<Option<Instant>>,
 }
@@ -163,6 +168,22 @@ impl Deref for Seen {
 
     fn deref(&self) -> &Topology {
         &self.0
+    }
+}
+
+/// A session that waits for what the process lacks.
+pub(super) struct Hungry(Rc<Worker>);
+
+impl Hungry {
+    pub(super) fn new(worker: &Rc<Worker>) -> Self {
+        worker.hungry.set(worker.hungry.get() + 1);
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for Hungry {
+    fn drop(&mut self) {
+        self.0.hungry.set(self.0.hungry.get() - 1);
     }
 }
 
@@ -191,6 +212,11 @@ impl Worker {
             Some(alarm) if alarm.deadline() + ALARM / 2 <= next => alarm.as_mut().reset(next),
             Some(_) => {}
         }
+    }
+
+    /// Whether sessions wait for what the process lacks, so that no more should be taken on.
+    pub(super) fn is_hungry(&self) -> bool {
+        self.hungry.get() > 0
     }
 
     /// True at most once a second: a shortage that hits every session must not fill the log.
@@ -276,16 +302,19 @@ fn run(
     stages: watch::Receiver<Stage>,
 ) -> u32 {
     let topology = current.get();
+    let pipes = descriptors::pipes(topology.admission.maxconn(), workers);
     let worker = Rc::new(Worker {
         id,
         current,
         started: topology.started,
+        admission: Arc::clone(&topology.admission),
         seen: RefCell::new(Rc::new(Seen(topology))),
         log,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
-        pipes: pipe::Pool::default(),
+        pipes: pipe::Pool::new(pipes),
         sessions: Registry::new(id, workers),
         alarm: RefCell::new(None),
+        hungry: Cell::new(0),
         complained: Cell::new(None),
     });
     // Not a LocalSet: one that is woken by its own thread's events writes to an eventfd each time.

@@ -52,6 +52,29 @@ impl Supervisor {
         self.announce_routes();
     }
 
+    /// Sets how many sessions a server may have; 0 is no limit.
+    pub fn set_server_maxconn(&self, server: &Server, most: u32, reason: &Reason) {
+        if let Some(backend) = self.backend(server).filter(|_| server.maxconn() != most) {
+            backend.set_maxconn(server, most);
+            let what = format!("Server {}: maxconn is {most} now", server.path);
+            tracing::info!(target: "event", "{what}, reason: {reason}.");
+        }
+    }
+
+    /// Sets how many sessions a frontend may have; 0 is no limit of its own.
+    pub fn set_frontend_maxconn(&self, frontend: &Frontend, most: u32, who: &str) {
+        frontend.set_maxconn(most);
+        let name = &frontend.config.name;
+        tracing::info!(target: "event", "Frontend {name}: maxconn is {most} now, reason: set by {who}.");
+    }
+
+    /// Sets how many sessions the process may have, as far as its descriptors are enough.
+    pub fn set_process_maxconn(&self, most: u32, who: &str) {
+        self.current.load().admission.set_maxconn(most);
+        let most = self.current.load().admission.maxconn();
+        tracing::info!(target: "event", "The process's maxconn is {most} now, reason: set by {who}.");
+    }
+
     /// Takes a server's new address from `who`; what its name resolves to counts no more.
     pub fn move_server(self: &Rc<Self>, server: &Arc<Server>, address: SocketAddr, who: &str) {
         server.update(|status| status.address = Some(address));
@@ -125,6 +148,10 @@ impl Supervisor {
                 counters.clear_maxima();
             }
         }
+        topology
+            .backends
+            .iter()
+            .for_each(|b| b.queue.clear_maximum());
         if all {
             for server in topology.servers() {
                 server.update(|status| (status.failed_checks, status.downs) = (0, 0));

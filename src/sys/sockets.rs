@@ -116,6 +116,12 @@ pub fn is_shortage(error: &io::Error) -> bool {
         })
 }
 
+/// Whether the shortage is one of descriptors.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+}
+
 /// Whether this machine could not make a connection; the peer was not even asked.
 pub fn is_own_failure(error: &io::Error) -> bool {
     is_shortage(error) || error.kind() == io::ErrorKind::AddrNotAvailable

@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use super::queue::Queue;
 use super::server::Server;
 use super::usable::{Candidate, Policy, UsableSet};
 use crate::config::BackendConfig;
@@ -26,6 +27,8 @@ pub struct Backend {
     pub servers: Vec<Arc<Server>>,
     /// What it counted.
     pub counters: Arc<Counters>,
+    /// Sessions that wait for a server with room.
+    pub queue: Arc<Queue>,
     /// What it keeps through reloads.
     pub key: Key,
     policy: Policy,
@@ -73,6 +76,7 @@ impl Backend {
             config,
             servers,
             counters: Arc::new(Counters::new(workers)),
+            queue: Arc::default(),
             key: Key::new(),
             policy,
             usable: ArcSwap::from_pointee(usable),
@@ -106,6 +110,7 @@ impl Backend {
     pub fn supersede(&self) {
         self.superseded.store(true, Relaxed);
         self.recomputed.notify_waiters();
+        self.queue.serve();
     }
 
     /// The server at a position of [`UsableSet`].
@@ -137,6 +142,14 @@ impl Backend {
         }
         self.usable.store(Arc::new(set));
         self.recomputed.notify_waiters();
+        self.queue.serve();
+    }
+
+    /// Sets how many sessions one of its servers may have; 0 is no limit. Only the supervisor
+    /// calls this.
+    pub fn set_maxconn(&self, server: &Server, most: u32) {
+        server.set_maxconn(most);
+        self.queue.serve();
     }
 
     /// When it had a server and when it had none.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::status::ServerStatus;
-use super::{Backend, Frontend, Server, Topology};
+use super::{Admission, Backend, Frontend, Server, Topology};
 use crate::config::policy::InitState;
 use crate::config::{BackendConfig, CheckConfig, Config, ServerConfig};
 use crate::health::judge::CheckHealth;
@@ -21,13 +21,15 @@ impl Topology {
             .iter()
             .zip(0..)
             .map(|(backend, id)| Arc::new(build_backend(BackendId(id), backend, workers, now)));
-        Self::of(frontends.collect(), backends.collect(), now)
+        let admission = Arc::new(Admission::unlimited());
+        Self::of(frontends.collect(), backends.collect(), admission, now)
     }
 
     /// The graph of these, in declaration order, of a process that began at `started`.
     pub(super) fn of(
         frontends: Vec<Arc<Frontend>>,
         backends: Vec<Arc<Backend>>,
+        admission: Arc<Admission>,
         started: Instant,
     ) -> Self {
         let servers = backends.iter().flat_map(|backend| &backend.servers);
@@ -35,6 +37,7 @@ impl Topology {
         Self {
             frontends,
             backends,
+            admission,
             started,
             places,
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::sync::watch;
 
+use super::admission::Limit;
 use crate::acl::eval::Facts;
 use crate::config::{FrontendConfig, RuleConfig};
 use crate::counters::{Counters, Endings};
@@ -21,6 +22,8 @@ pub struct Frontend {
     pub counters: Arc<Counters>,
     /// How its sessions ended.
     pub endings: Arc<Endings>,
+    /// How many sessions it may have.
+    pub(super) limit: Arc<Limit>,
     /// Whether its workers accept sessions. Written by the supervisor only.
     enabled: Arc<watch::Sender<bool>>,
     /// For each rule with `until`, whether it matches now. Written by the supervisor only.
@@ -37,12 +40,24 @@ impl Frontend {
             .collect();
         Self {
             id,
+            limit: Arc::new(Limit::new(config.maxconn.unwrap_or(0))),
             config,
             counters: Arc::new(Counters::new(workers)),
             endings: Arc::new(Endings::new(workers)),
             enabled: Arc::new(watch::Sender::new(true)),
             latched,
         }
+    }
+
+    /// The most sessions that it may have; 0 is no limit of its own.
+    pub fn maxconn(&self) -> u32 {
+        self.limit.most()
+    }
+
+    /// Sets the most sessions that it may have; 0 is no limit of its own. Open ones go on. Only
+    /// the supervisor calls this.
+    pub fn set_maxconn(&self, most: u32) {
+        self.limit.set(most);
     }
 
     /// Whether sessions are accepted.
@@ -145,6 +160,7 @@ mod tests {
         let config = FrontendConfig {
             name: "f".into(),
             bind: Vec::new(),
+            maxconn: None,
             rules: vec![rule],
             default_backend: Some(BackendId(0)),
             timeout: ClientTimeouts::default(),

@@ -13,6 +13,8 @@ use super::status::{ServerStatus, State};
 /// The cells of a server; [`super::Server`] reads and writes them.
 #[derive(Debug)]
 pub(super) struct Live {
+    /// The most sessions that it may have; 0 is no limit. Written by the supervisor only.
+    pub(super) maxconn: AtomicU32,
     /// Wakes the checker before its time; holds one request at most.
     pub(super) check_wanted: Notify,
     /// Until when other servers are preferred, in milliseconds since `created`; 0 is never.
@@ -34,8 +36,9 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(status: ServerStatus) -> Self {
+    pub(super) fn new(status: ServerStatus, maxconn: u32) -> Self {
         Self {
+            maxconn: AtomicU32::new(maxconn),
             check_wanted: Notify::new(),
             suspected: AtomicU64::new(0),
             created: status.since,

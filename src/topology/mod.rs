@@ -5,12 +5,14 @@
 //! workers, a shard each). A reload builds another one, which shares the cells of what stays,
 //! and swaps it in: see [`Current`].
 
+pub mod admission;
 pub mod backend;
 pub mod build;
 mod current;
 pub mod frontend;
 pub mod latency;
 mod live;
+pub mod queue;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod server;
@@ -22,6 +24,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use self::admission::Admission;
 pub use self::backend::Backend;
 pub use self::current::Current;
 pub use self::frontend::Frontend;
@@ -36,6 +39,8 @@ pub struct Topology {
     pub frontends: Vec<Arc<Frontend>>,
     /// In declaration order.
     pub backends: Vec<Arc<Backend>>,
+    /// How many sessions there may be, over all frontends.
+    pub admission: Arc<Admission>,
     /// When the process began: the zero of counters' times.
     pub started: Instant,
     /// Where each server stands.

@@ -32,6 +32,7 @@ pub(crate) fn server(name: &str, port: u16, backup: bool) -> ServerConfig {
         check: Some(CheckConfig::default()),
         agent: None,
         track: None,
+        maxconn: None,
     }
 }
 
@@ -41,6 +42,7 @@ pub(crate) fn backend(name: &str, allbackups: bool, servers: Vec<ServerConfig>) 
         balance: Balance::RoundRobin,
         allbackups,
         retries: 3,
+        maxqueue: None,
         timeout: ServerTimeouts::default(),
         failover: FailoverPolicy::default(),
         splice: SpliceMode::default(),
@@ -53,6 +55,7 @@ fn frontend(name: &str, rules: Vec<RuleConfig>, default: Option<BackendId>) -> F
     FrontendConfig {
         name: name.into(),
         bind: vec!["0.0.0.0:81".parse().unwrap()],
+        maxconn: None,
         rules,
         default_backend: default,
         timeout: ClientTimeouts::default(),
@@ -64,6 +67,7 @@ fn frontend(name: &str, rules: Vec<RuleConfig>, default: Option<BackendId>) -> F
 pub(crate) fn empty_config() -> Config {
     Config {
         threads: None,
+        maxconn: None,
         pin_threads: false,
         grace: Duration::ZERO,
         spread_checks: 0,

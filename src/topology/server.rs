@@ -63,6 +63,7 @@ impl Server {
         status: ServerStatus,
         workers: usize,
     ) -> Self {
+        let live = Live::new(status, config.maxconn.unwrap_or(0));
         Self {
             id,
             path: format!("{backend}/{}", config.name),
@@ -71,7 +72,7 @@ impl Server {
             key: Key::new(),
             counters: Arc::new(Counters::new(workers)),
             latency: Arc::default(),
-            live: Arc::new(Live::new(status)),
+            live: Arc::new(live),
         }
     }
 
@@ -127,6 +128,16 @@ impl Server {
     /// Its share of sessions: what somebody has set, else the configured one.
     pub fn weight(&self) -> u16 {
         self.status().weight.unwrap_or(self.config.weight)
+    }
+
+    /// The most sessions that it may have, connecting ones included; 0 is no limit.
+    pub fn maxconn(&self) -> u32 {
+        self.live.maxconn.load(Relaxed)
+    }
+
+    /// See [`super::Backend::set_maxconn`].
+    pub(super) fn set_maxconn(&self, most: u32) {
+        self.live.maxconn.store(most, Relaxed);
     }
 
     /// Whether the server is in maintenance, where it is not checked.

@@ -155,6 +155,24 @@ impl UsableSet {
         self.order.next()
     }
 
+    /// Positions of the servers that a session may use which failed to connect to all of
+    /// `tried`, best first: those in use that it has not tried, else the backups that it has not
+    /// tried, else those in use.
+    pub fn choices<'a>(&'a self, tried: &'a [u32]) -> impl Iterator<Item = u32> + 'a {
+        let fresh = |position: &&u32| !tried.contains(*position);
+        let (of, all) = if self.in_use.iter().any(|position| fresh(&position)) {
+            (&self.in_use, false)
+        } else if self.reserve.iter().any(|position| fresh(&position)) {
+            (&self.reserve, false)
+        } else {
+            (&self.in_use, true)
+        };
+        let choices = of.iter();
+        choices
+            .filter(move |position| all || !tried.contains(position))
+            .copied()
+    }
+
     /// The server for another attempt of a session that failed to connect to all of `tried`:
     /// one in use that was not tried, then a backup that was not tried.
     ///

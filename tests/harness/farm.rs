@@ -15,6 +15,7 @@ pub(crate) struct Farm {
     loopback: Loopback,
     top: String,
     timeout: String,
+    frontend: String,
     backend: String,
     servers: String,
 }
@@ -26,6 +27,7 @@ impl Farm {
             loopback: Loopback::lease(),
             top: String::new(),
             timeout: r#"connect = "5s", client = "60s", server = "60s""#.to_owned(),
+            frontend: String::new(),
             backend: String::new(),
             servers: String::new(),
         }
@@ -40,6 +42,12 @@ impl Farm {
     /// The timeouts in place of the long ones.
     pub(crate) fn timeout(mut self, timeout: &str) -> Self {
         timeout.clone_into(&mut self.timeout);
+        self
+    }
+
+    /// Adds a line to the frontend.
+    pub(crate) fn frontend(mut self, line: &str) -> Self {
+        writeln!(self.frontend, "{line}").expect("a string");
         self
     }
 
@@ -79,6 +87,7 @@ impl Farm {
         let Self {
             top,
             timeout,
+            frontend,
             backend,
             servers,
             ..
@@ -92,7 +101,7 @@ timeout = {{ {timeout} }}
 [frontends.ft]
 bind = "{entrance}"
 default_backend = "bk"
-
+{frontend}
 [backends.bk]
 {backend}servers = [
 {servers}]

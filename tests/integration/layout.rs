@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each of which may use only those before it.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "id",
     "outcome",
     "counters",
     "sys",
     "acl",
     "config",
+    "descriptors",
     "log",
     "balance",
     "health",

@@ -13,6 +13,7 @@ mod events;
 mod explain;
 mod forwarding;
 mod layout;
+mod limits;
 mod metrics;
 mod notify;
 mod probe;

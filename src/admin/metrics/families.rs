@@ -70,6 +70,16 @@ const PROCESS: &[Family] = &[
         "Sessions open now.",
         Of::Process(|running| Whole(running.sum(|counters| counters.open().into()))),
     ),
+    gauge(
+        "haproxy_process_max_connections",
+        "The most sessions at once.",
+        Of::Process(|running| Whole(running.topology.admission.maxconn().into())),
+    ),
+    gauge(
+        "haproxy_process_hard_max_connections",
+        "What the process's descriptors are enough for.",
+        Of::Process(|running| Whole(running.topology.admission.hard_maxconn().into())),
+    ),
     counter(
         "haproxy_process_connections",
         "Sessions accepted.",
@@ -123,8 +133,13 @@ const PROXIES: &[Family] = &[
     ),
     gauge(
         "haproxy_backend_current_queue",
-        "Sessions that wait for a server; there are no queues.",
-        Of::Backends(|_, _| Whole(0)),
+        "Sessions that wait for a server with room.",
+        Of::Backends(|backend, _| Whole(backend.queue.len().into())),
+    ),
+    gauge(
+        "haproxy_backend_max_queue",
+        "The most sessions that waited at once.",
+        Of::Backends(|backend, _| Whole(backend.queue.longest().into())),
     ),
     counter(
         "haproxy_backend_check_up_down",
@@ -168,8 +183,16 @@ const SERVERS: &[Family] = &[
     ),
     gauge(
         "haproxy_server_current_queue",
-        "Sessions that wait for it; there are no queues.",
+        "Sessions that wait for this server alone: none, its backend has the queue.",
         Of::Servers(|_, _| Some(Whole(0))),
+    ),
+    gauge(
+        "haproxy_server_limit_sessions",
+        "The most sessions at once, where there is a limit.",
+        Of::Servers(|server, _| match server.maxconn() {
+            0 => None,
+            most => Some(Whole(most.into())),
+        }),
     ),
     gauge(
         "haproxy_server_check_status",

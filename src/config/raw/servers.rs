@@ -6,7 +6,7 @@ use super::agent::agent;
 use super::check::{RawCheck, check_settings};
 use super::policy::{self, RawFailover, RawPolicy};
 use super::socket;
-use super::{empty_list, retries, server_timeouts, splice};
+use super::{count, empty_list, retries, server_timeouts, splice};
 use crate::config::fields::{At, Item, Reader};
 use crate::config::hints::Kind;
 use crate::config::report::Span;
@@ -21,6 +21,7 @@ pub(in crate::config) struct RawBackend {
     pub(in crate::config) splice: Option<SpliceMode>,
     pub(in crate::config) socket: ConnectOptions,
     pub(in crate::config) retries: Option<u32>,
+    pub(in crate::config) maxqueue: Option<u32>,
     pub(in crate::config) timeout: ServerTimeouts,
     pub(in crate::config) failover: RawFailover,
     /// What its servers have in common.
@@ -36,6 +37,7 @@ pub(in crate::config) struct RawServer {
     pub(in crate::config) name: Option<At<String>>,
     pub(in crate::config) address: Option<ServerAddress>,
     pub(in crate::config) backup: bool,
+    pub(in crate::config) maxconn: Option<u32>,
     pub(in crate::config) weight: Option<At<u64>>,
     pub(in crate::config) tier: Option<At<u64>>,
     pub(in crate::config) zone: Option<At<String>>,
@@ -67,6 +69,7 @@ pub(super) fn backend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> O
             .given()
             .unwrap_or_default(),
         retries: fields.read("retries", |item| retries(r, item)).given(),
+        maxqueue: fields.read("maxqueue", |item| count(r, item)).given(),
         timeout: fields
             .read("timeout", |item| backend_timeouts(r, item))
             .given()
@@ -123,6 +126,7 @@ fn server(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawServer> {
             .given()
             .map(|at| at.value),
         backup: fields.read("backup", |item| r.boolean(item)).given() == Some(true),
+        maxconn: fields.read("maxconn", |item| count(r, item)).given(),
         weight: fields
             .read("weight", |item| r.number(item, 0..=256))
             .given(),

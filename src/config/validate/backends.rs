@@ -51,6 +51,7 @@ fn complete(raw: &RawBackend, defaults: &RawDefaults) -> Option<BackendConfig> {
         splice: raw.splice.or(defaults.splice).unwrap_or_default(),
         socket: raw.socket.clone(),
         retries: raw.retries.or(defaults.retries).unwrap_or(DEFAULT_RETRIES),
+        maxqueue: raw.maxqueue,
         timeout: complete_timeouts(raw.timeout, defaults.server),
         failover: raw.failover.complete(&defaults.failover),
         servers: servers.collect::<Option<_>>()?,
@@ -59,6 +60,7 @@ fn complete(raw: &RawBackend, defaults: &RawDefaults) -> Option<BackendConfig> {
 
 fn complete_timeouts(own: ServerTimeouts, defaults: ServerTimeouts) -> ServerTimeouts {
     ServerTimeouts {
+        queue: own.queue.or(defaults.queue),
         connect: own.connect.or(defaults.connect),
         server: own.server.or(defaults.server),
         server_fin: own.server_fin.or(defaults.server_fin),
@@ -76,6 +78,7 @@ fn complete_server(
         name: raw.name.as_ref()?.value.clone(),
         address: raw.address.clone()?,
         backup: raw.backup,
+        maxconn: raw.maxconn,
         weight: raw.weight.as_ref().map_or(1, |weight| weight.value as u16),
         tier: raw.tier.as_ref().map_or(0, |tier| tier.value as u32),
         zone: raw.zone.as_ref().map(|zone| zone.value.clone()),

@@ -43,6 +43,7 @@ fn complete(
     Some(FrontendConfig {
         name: raw.name.value.clone(),
         bind: raw.bind.iter().map(|bind| bind.value).collect(),
+        maxconn: raw.maxconn.or(defaults.maxconn),
         rules: rules.into_iter().collect::<Option<_>>()?,
         default_backend,
         timeout: ClientTimeouts {

@@ -80,19 +80,36 @@ pub(super) enum Drained {
 }
 
 /// The pipes of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::proxy) struct Pool {
     idle: RefCell<Vec<Empty>>,
     existing: Rc<Cell<usize>>,
+    /// How many may exist.
+    most: usize,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self::new(MOST_PIPES)
+    }
 }
 
 impl Pool {
+    /// None yet, and never more than `most`, for which there are descriptors.
+    pub(in crate::proxy) fn new(most: usize) -> Self {
+        Self {
+            idle: RefCell::default(),
+            existing: Rc::default(),
+            most: most.min(MOST_PIPES),
+        }
+    }
+
     /// A pipe, unless there are too many already or the system gives none of a useful size.
     pub(super) fn take(&self) -> Option<Empty> {
         if let Some(pipe) = self.idle.borrow_mut().pop() {
             return Some(pipe);
         }
-        if self.existing.get() >= MOST_PIPES {
+        if self.existing.get() >= self.most {
             return None;
         }
         let (output, input) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;

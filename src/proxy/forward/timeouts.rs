@@ -135,6 +135,7 @@ mod tests {
         client_fin: Some(Duration::from_millis(10)),
     };
     const SERVER: ServerTimeouts = ServerTimeouts {
+        queue: None,
         connect: None,
         server: Some(Duration::from_millis(200)),
         server_fin: None,

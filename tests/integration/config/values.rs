@@ -142,12 +142,46 @@ fn server(name: &str, host: &str, weight: u16, check: Option<CheckConfig>) -> Se
         backup: false,
         tier: 0,
         zone: None,
+        maxconn: None,
         weight,
         check,
         agent: None,
         track: None,
         policy: ServerPolicy::default(),
     }
+}
+
+#[test]
+fn limits_of_sessions() {
+    let config = parse(
+        r#"
+        maxconn = 9000
+        [defaults]
+        maxconn = 500
+        timeout = { queue = "3s" }
+        [frontends.a]
+        bind = ":81"
+        default_backend = "b"
+        [frontends.c]
+        bind = ":82"
+        maxconn = 20
+        default_backend = "b"
+        [backends.b]
+        maxqueue = 7
+        servers = [{ name = "s", address = "10.0.0.1:80", maxconn = 5 }]
+        "#,
+    )
+    .unwrap()
+    .config;
+    assert_eq!(config.maxconn, Some(9000));
+    let of_frontends = config.frontends.iter().map(|frontend| frontend.maxconn);
+    assert_eq!(of_frontends.collect::<Vec<_>>(), [Some(500), Some(20)]);
+    let backend = &config.backends[0];
+    assert_eq!(
+        (backend.maxqueue, backend.timeout.queue),
+        (Some(7), Some(s(3)))
+    );
+    assert_eq!(backend.servers[0].maxconn, Some(5));
 }
 
 #[test]
@@ -182,7 +216,9 @@ fn a_server_before_its_backend_before_the_defaults() {
             },
         },
         retries: 1,
+        maxqueue: None,
         timeout: ServerTimeouts {
+            queue: None,
             connect: Some(s(6)),
             server: Some(s(3)),
             server_fin: Some(s(4)),

@@ -1,7 +1,6 @@
 //! Bytes through the proxy: all of them, both ways, and how a connection's end is passed on.
 
 mod choosing;
-mod descriptors;
 mod ends;
 mod integrity;
 mod many;

@@ -8,6 +8,7 @@ use crate::admin::Running;
 use crate::admin::metrics::Value::Whole;
 use crate::admin::metrics::{Family, Of, Samples};
 use crate::explain::Routes;
+use crate::topology::admission::Resource;
 
 pub(super) const OTHERS: &[Family] = &[
     gauge(
@@ -24,6 +25,16 @@ pub(super) const OTHERS: &[Family] = &[
         "backstop_frontend_route",
         "1 for the backend that new sessions go to, 0 for the others that its rules name.",
         Of::Others(routes),
+    ),
+    gauge(
+        "haproxy_frontend_limit_sessions",
+        "The most sessions at once: its own limit, else that of the process.",
+        Of::Others(frontend_limits),
+    ),
+    counter(
+        "backstop_shortages",
+        "How often the process was short of something, by what it was.",
+        Of::Others(shortages),
     ),
     counter(
         "backstop_events",
@@ -46,6 +57,25 @@ pub(super) const OTHERS: &[Family] = &[
         Of::Others(refusals),
     ),
 ];
+
+fn frontend_limits(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    let topology = &running.topology;
+    topology.frontends.iter().try_for_each(|frontend| {
+        let most = match frontend.maxconn() {
+            0 => topology.admission.maxconn(),
+            most => most,
+        };
+        samples.put(&[("proxy", &frontend.config.name)], Whole(most.into()))
+    })
+}
+
+fn shortages(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    let admission = &running.topology.admission;
+    Resource::ALL.into_iter().try_for_each(|resource| {
+        let times = admission.shortages(resource);
+        samples.put(&[("of", resource.name())], Whole(times))
+    })
+}
 
 fn routes(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
     let topology = &running.topology;

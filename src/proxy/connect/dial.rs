@@ -1,0 +1,91 @@
+//! One connection attempt, and what is to be said when it fails.
+
+use std::io;
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::config::BackendConfig;
+use crate::outcome::Cause;
+use crate::proxy::account::Account;
+use crate::sys::sockets;
+use crate::topology::Server;
+use crate::topology::admission::Resource;
+
+/// Why an attempt failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The server refused or could not be reached.
+    Refused(io::Error),
+    /// The connect timeout passed.
+    TimedOut,
+    /// The proxy itself had no descriptor or port for it; no server is to blame.
+    Starved(io::Error),
+}
+
+/// The outcome of one attempt.
+pub(super) type Dialled = Result<TcpStream, Failure>;
+
+/// Connects to `server` within the backend's limit.
+pub(super) async fn dial(backend: &BackendConfig, server: &Server) -> Dialled {
+    let limit = backend.timeout.connect;
+    let Some(address) = server.address() else {
+        return Err(Failure::Refused(io::ErrorKind::HostUnreachable.into()));
+    };
+    let began = Instant::now();
+    let connecting = sockets::connect(address, &backend.socket);
+    let connected = match limit {
+        Some(limit) => match timeout(limit, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => return Err(Failure::TimedOut),
+        },
+        None => connecting.await,
+    };
+    match connected {
+        Ok(stream) => {
+            server.latency.record(began.elapsed());
+            Ok(stream)
+        }
+        Err(error) if sockets::is_own_failure(&error) => Err(Failure::Starved(error)),
+        Err(error) => Err(Failure::Refused(error)),
+    }
+}
+
+/// What the process was short of.
+pub(super) fn lacking(error: &io::Error) -> Resource {
+    if error.kind() == io::ErrorKind::AddrNotAvailable {
+        Resource::Ports
+    } else if sockets::is_out_of_descriptors(error) {
+        Resource::Descriptors
+    } else {
+        Resource::Memory
+    }
+}
+
+/// Says why an attempt failed, a shortage not too often.
+pub(super) fn explain(account: &Account, server: &Server, failure: &Failure) {
+    let path = &server.path;
+    match failure {
+        Failure::Refused(error) => tracing::debug!("Server {path} was not connected to: {error}."),
+        Failure::TimedOut => tracing::debug!("Server {path} was not connected to in time."),
+        Failure::Starved(error) if account.may_complain() => {
+            let what = match lacking(error) {
+                Resource::Ports => "no local port is left for it",
+                Resource::Descriptors => "no descriptor is left",
+                Resource::Memory => "the system has no memory left for sockets",
+            };
+            tracing::error!("Cannot connect to {path}, {what}: {error}.");
+        }
+        Failure::Starved(_) => {}
+    }
+}
+
+/// Who is to blame when no server was connected.
+pub(super) fn blame(failure: Option<&Failure>) -> Cause {
+    match failure {
+        Some(Failure::TimedOut) => Cause::ServerTimeout,
+        Some(Failure::Starved(_)) => Cause::Resource,
+        Some(Failure::Refused(_)) | None => Cause::ServerAbort,
+    }
+}
