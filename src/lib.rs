@@ -12,6 +12,7 @@
 //! - [`supervisor`]: the one place where a server's state changes; [`events`]: its words.
 //! - [`state`]: what is known of servers, kept across restarts.
 //! - [`resolver`]: names to addresses.
+//! - [`hooks`]: programs and URLs that are told when something happens.
 //! - [`admin`]: the stats page, which only reads.
 //! - [`api`]: HAProxy's runtime API on a Unix socket.
 //! - [`privileges`]: what the process gives up. [`notify`]: what the service manager is told.
@@ -32,6 +33,7 @@ pub mod descriptors;
 pub mod events;
 pub mod explain;
 pub mod health;
+pub mod hooks;
 pub mod id;
 pub mod log;
 pub mod notify;

@@ -53,6 +53,7 @@ use crate::config::StatsConfig;
 use crate::config::operation::EventsConfig;
 use crate::counters::Counters;
 use crate::events::Journal;
+use crate::hooks::HookCounts;
 use crate::topology::{Current, Topology};
 
 /// The running proxy at one moment, as those see it who only look.
@@ -63,6 +64,8 @@ pub struct Running {
     pub topology: Arc<Topology>,
     /// What happened.
     pub journal: Journal,
+    /// What hooks have done.
+    pub hooks: HookCounts,
     /// How far it has come.
     pub readiness: Readiness,
     /// Who was refused at the stats page.
@@ -76,6 +79,7 @@ impl Running {
             topology: current.get(),
             current,
             journal,
+            hooks: HookCounts::default(),
             readiness,
             refusals: Refusals::default(),
         }

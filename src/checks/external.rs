@@ -1,17 +1,10 @@
 //! The check by a program (`option external-check`).
 
-use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
-
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe::Receiver;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::Semaphore;
-use tokio::time::{Duration, timeout};
 
-use super::finding::{Finding, describe, words};
+use super::finding::{Finding, describe};
+use super::program;
 use super::target::Target;
 use crate::config::check::ExternalCheck;
 use crate::topology::Server;
@@ -20,13 +13,6 @@ use crate::topology::status::CheckStatus;
 /// Programs that run at once, over all servers. The limit is one of the process, so it lives as
 /// long as the process does.
 static PLACES: Semaphore = Semaphore::const_new(32);
-
-/// The most that is kept of a program's output; the rest is read and dropped.
-const OUTPUT: usize = 4096;
-
-/// How long the end of the output may be awaited after the program has ended, in case a process
-/// that it left behind holds the output open.
-const LEFTOVERS: Duration = Duration::from_millis(50);
 
 /// What HAProxy writes for an address that a backend does not have.
 const NOT_USED: &str = "NOT_USED";
@@ -42,7 +28,9 @@ pub(super) async fn check(
     check: &ExternalCheck,
     server: &Server,
 ) -> Result<Finding, Finding> {
-    let (mut child, output, group) = start(command(target, check, server)).map_err(|error| {
+    let deadline = target.deadline();
+    let ran = program::run(command(target, check, server), &[], deadline.at).await;
+    let run = ran.map_err(|error| {
         let info = format!(
             "{} cannot be run: {}",
             check.command.display(),
@@ -50,46 +38,24 @@ pub(super) async fn check(
         );
         Finding::new(CheckStatus::ProcessError, info)
     })?;
-    let mut said = Vec::new();
-    let deadline = target.deadline();
-    let ended = deadline.wait(end(&mut child, output, &mut said)).await;
-    let first_line = first_line(&said);
-    match ended {
-        // Dropping `group` kills what is left.
+    match &run.ended {
         None => {
             let info = deadline.passed("killed: it did not end");
-            Err(Finding::new(
-                CheckStatus::ProcessTimeout,
-                with(info, &first_line),
-            ))
+            let info = run.with_first_line(&info);
+            Err(Finding::new(CheckStatus::ProcessTimeout, info))
         }
-        Some(Err(error)) => Err(Finding::new(CheckStatus::ProcessError, describe(&error))),
+        Some(Err(error)) => Err(Finding::new(CheckStatus::ProcessError, describe(error))),
+        Some(Ok(status)) if status.success() => {
+            Ok(Finding::new(CheckStatus::ProcessOk, run.first_line).code(0))
+        }
         Some(Ok(status)) => {
-            group.has_ended();
-            judge(status, first_line)
+            let info = run.with_first_line(&program::exit_words(*status));
+            let finding = Finding::new(CheckStatus::ProcessError, info);
+            Err(match status.code() {
+                Some(code) => finding.code(code as u16),
+                None => finding,
+            })
         }
-    }
-}
-
-fn judge(status: ExitStatus, first_line: String) -> Result<Finding, Finding> {
-    match status.code() {
-        Some(0) => Ok(Finding::new(CheckStatus::ProcessOk, first_line).code(0)),
-        Some(code) => {
-            let info = with(format!("exit code {code}"), &first_line);
-            Err(Finding::new(CheckStatus::ProcessError, info).code(code as u16))
-        }
-        None => {
-            let signal = status.signal().unwrap_or_default();
-            let info = with(format!("killed by signal {signal}"), &first_line);
-            Err(Finding::new(CheckStatus::ProcessError, info))
-        }
-    }
-}
-
-fn with(info: String, first_line: &str) -> String {
-    match first_line {
-        "" => info,
-        line => format!("{info}: {line}"),
     }
 }
 
@@ -120,66 +86,4 @@ fn command(target: &Target<'_>, check: &ExternalCheck, server: &Server) -> Comma
         .env("HAPROXY_SERVER_MAXCONN", "0")
         .env("HAPROXY_SERVER_CURCONN", server.counters.open().to_string());
     command
-}
-
-/// Starts the program in a process group of its own, with what it says in one pipe.
-fn start(mut command: Command) -> io::Result<(Child, Receiver, Group)> {
-    let (read, write) = io::pipe()?;
-    let output = Receiver::from_owned_fd(read.into())?;
-    command
-        .stdin(Stdio::null())
-        .stdout(write.try_clone()?)
-        .stderr(write)
-        .process_group(0)
-        .kill_on_drop(true);
-    let child = command.spawn()?;
-    let group = Group(child.id().and_then(|id| Pid::from_raw(id as i32)));
-    Ok((child, output, group))
-}
-
-/// A process group that is killed unless its program ended by itself, also when the check is
-/// given up because its server is gone.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn has_ended(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It fails only if all of the group has ended.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-/// Reads the output until the program ends.
-async fn end(
-    child: &mut Child,
-    mut output: Receiver,
-    said: &mut Vec<u8>,
-) -> io::Result<ExitStatus> {
-    let reading = async {
-        let mut buffer = [0; 512];
-        while let Ok(count @ 1..) = output.read(&mut buffer).await {
-            let room = OUTPUT - said.len();
-            said.extend_from_slice(&buffer[..count.min(room)]);
-        }
-    };
-    tokio::pin!(reading);
-    let status = tokio::select! {
-        biased;
-        () = &mut reading => return child.wait().await,
-        status = child.wait() => status?,
-    };
-    let _ = timeout(LEFTOVERS, reading).await;
-    Ok(status)
-}
-
-fn first_line(said: &[u8]) -> String {
-    let mut lines = said.split(|&byte| byte == b'\n').map(words);
-    lines.find(|line| !line.is_empty()).unwrap_or_default()
 }

@@ -9,10 +9,10 @@ use crate::topology::status::CheckStatus;
 ///
 /// Checks end early by `?`, so a [`Finding`] is what stands in both sides of their `Result`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     pub(super) status: CheckStatus,
     pub(super) code: Option<u16>,
-    pub(super) info: String,
+    pub(crate) info: String,
 }
 
 impl Finding {
@@ -56,7 +56,7 @@ impl fmt::Display for Finding {
 impl Error for Finding {}
 
 /// The system's own words, without the number that the standard library adds.
-pub(super) fn describe(error: &io::Error) -> String {
+pub(crate) fn describe(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_owned(),

@@ -74,14 +74,14 @@ impl Limits {
 
 /// The moment after which a check has failed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline {
-    at: Instant,
+pub(crate) struct Deadline {
+    pub(super) at: Instant,
     /// How far away it was, for the text that says that it passed.
     pub(super) limit: Duration,
 }
 
 impl Deadline {
-    fn after(limit: Duration) -> Self {
+    pub(crate) fn after(limit: Duration) -> Self {
         Self {
             at: Instant::now() + limit,
             limit,
@@ -89,7 +89,7 @@ impl Deadline {
     }
 
     /// What `future` gives; `None` if the deadline comes first.
-    pub(super) async fn wait<T>(self, future: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn wait<T>(self, future: impl Future<Output = T>) -> Option<T> {
         timeout_at(self.at, future).await.ok()
     }
 
@@ -104,7 +104,7 @@ impl Deadline {
             .ok_or_else(|| Finding::new(CheckStatus::L7Timeout, self.passed(what)))
     }
 
-    pub(super) fn passed(self, what: &str) -> String {
+    pub(crate) fn passed(self, what: &str) -> String {
         format!("{what} within {:?}", self.limit)
     }
 }

@@ -1,4 +1,4 @@
-//! TLS of checks, by rustls with the ring provider.
+//! TLS of checks and hooks, by rustls with the ring provider.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -36,9 +36,9 @@ fn roots(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Roo
     roots
 }
 
-/// What a check's TLS connections have in common.
+/// What a check's or a hook's TLS connections have in common.
 #[derive(Clone)]
-pub(super) struct TlsClient {
+pub(crate) struct TlsClient {
     /// Or why there can be none.
     config: Result<Arc<ClientConfig>, String>,
     sni: Option<ServerName<'static>>,
@@ -51,7 +51,7 @@ impl fmt::Debug for TlsClient {
 }
 
 impl TlsClient {
-    pub(super) fn new(tls: &TlsConfig) -> Self {
+    pub(crate) fn new(tls: &TlsConfig) -> Self {
         Self {
             config: client_config(tls),
             sni: tls.sni.clone(),
@@ -68,7 +68,7 @@ impl TlsClient {
     }
 
     /// Agrees on TLS over `stream` with the server called `host`.
-    pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+    pub(crate) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
         host: &str,

@@ -35,6 +35,8 @@ pub(super) enum Kind {
     PageTls,
     Events,
     Api,
+    Hooks,
+    Hook,
 }
 
 impl Kind {
@@ -69,6 +71,8 @@ impl Kind {
             Self::PageTls => "`tls` of `[stats]`",
             Self::Events => "`[events]`",
             Self::Api => "`[api]`",
+            Self::Hooks => "`[hooks]`",
+            Self::Hook => "this hook",
         }
     }
 
@@ -103,6 +107,8 @@ impl Kind {
             Self::PageTls => "in `tls` of `[stats]`",
             Self::Events => "in `[events]`",
             Self::Api => "in `[api]`",
+            Self::Hooks => "in `[hooks]`",
+            Self::Hook => "in a hook",
         }
     }
 
@@ -130,6 +136,7 @@ impl Kind {
                 "a table such as `{ name = \"ops\", password_hash = \"$argon2id$…\", role = \"admin\" }`"
             }
             Self::PageTls => "a table such as `{ cert = \"page.pem\", key = \"page.key\" }`",
+            Self::Hook => "a table such as `{ events = \"server_down\", command = \"…\" }`",
             Self::Acls => "a table such as `{ NAME = \"CONDITION\" }`",
             _ => "a table",
         }

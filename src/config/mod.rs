@@ -9,6 +9,7 @@
 pub mod check;
 mod fields;
 mod hints;
+pub mod hook;
 pub mod operation;
 pub mod policy;
 mod raw;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 pub use self::check::{AgentConfig, CheckConfig, CheckKind};
 pub(crate) use self::hints::closest;
+use self::hook::HookConfig;
 use self::operation::{ApiConfig, EventsConfig, PrivilegesConfig, StateConfig};
 use self::policy::{FailoverPolicy, ServerPolicy};
 use self::report::{Problem, Report, Span};
@@ -143,6 +145,8 @@ pub struct Config {
     pub privileges: PrivilegesConfig,
     /// What outlives a restart, and where.
     pub state: Option<StateConfig>,
+    /// What is done when something happens, in declaration order.
+    pub hooks: Vec<HookConfig>,
 }
 
 /// `[log]`.

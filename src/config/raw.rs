@@ -19,6 +19,7 @@ use crate::sys::options::ListenOptions;
 
 mod agent;
 mod check;
+mod hooks;
 mod log;
 mod operation;
 mod policy;
@@ -29,6 +30,7 @@ mod stats;
 
 pub(super) use self::check::RawCheck;
 use self::check::check_settings;
+pub(super) use self::hooks::RawHook;
 pub(super) use self::policy::{RawFailover, RawPolicy};
 pub(super) use self::servers::{RawBackend, RawServer};
 use self::servers::{backend, balance};
@@ -50,6 +52,7 @@ pub(super) struct RawConfig {
     pub(super) api: Option<ApiConfig>,
     pub(super) state: Option<StateConfig>,
     pub(super) privileges: PrivilegesConfig,
+    pub(super) hooks: Vec<RawHook>,
 }
 
 /// `[defaults]`.
@@ -149,6 +152,9 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
         api: fields.read("api", |item| operation::api(r, item)).given(),
         state: process::state(r, &mut fields),
         privileges: process::privileges(r, &mut fields),
+        hooks: named(r, &mut fields, "hooks", Kind::Hooks, hooks::hook)
+            .given()
+            .unwrap_or_default(),
     };
     fields.finish(r);
     config

@@ -6,6 +6,7 @@ mod backends;
 mod binds;
 mod failover;
 mod frontends;
+mod hooks;
 mod names;
 mod stats;
 mod tracks;
@@ -39,6 +40,7 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
     let frontends = frontends::build(raw, &index, problems);
     let backends = backends::build(raw, &index, problems);
     let stats = raw.stats.as_ref().map(|raw| stats::build(raw, problems));
+    let hooks = hooks::build(raw, &index, problems);
     Some(Config {
         threads: raw.threads,
         maxconn: raw.maxconn,
@@ -53,5 +55,6 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
         api: raw.api.clone(),
         privileges: raw.privileges.clone(),
         state: raw.state.clone(),
+        hooks: hooks?,
     })
 }

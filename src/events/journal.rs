@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::file::EventFile;
 use super::{Event, KINDS, Record, Severity};
@@ -29,6 +29,8 @@ struct Inner {
     file: Option<Mutex<EventFile>>,
     /// The last record's number, for those who wait for the next.
     last: watch::Sender<u64>,
+    /// Those who are sent every record.
+    followers: Mutex<Vec<mpsc::UnboundedSender<Arc<Record>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +49,7 @@ impl Journal {
             counts: Default::default(),
             file: file.map(Mutex::new),
             last: watch::Sender::new(0),
+            followers: Mutex::default(),
         }))
     }
 
@@ -61,6 +64,25 @@ impl Journal {
             let _ = file.write_all(format!("{}\n", record.json()).as_bytes());
         }
         self.0.last.send_replace(record.number);
+        let mut followers = self
+            .0
+            .followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        followers.retain(|follower| follower.send(Arc::clone(&record)).is_ok());
+    }
+
+    /// Gives every record from now on, also those that the ring forgets at once. They wait in a
+    /// queue without a bound: for receivers that do nothing but take them.
+    pub fn follow(&self) -> mpsc::UnboundedReceiver<Arc<Record>> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut followers = self
+            .0
+            .followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        followers.push(sender);
+        receiver
     }
 
     fn keep(&self, event: Event) -> Arc<Record> {
@@ -151,6 +173,17 @@ mod tests {
         let counted: Vec<_> = journal.counts().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [("backend_down", 2)]);
         assert_eq!(journal.counts().count(), KINDS.len());
+    }
+
+    #[test]
+    fn a_follower_gets_what_the_ring_has_forgotten() {
+        let journal = Journal::new(1, None);
+        journal.record(down(0));
+        let (mut follower, gone) = (journal.follow(), journal.follow());
+        drop(gone);
+        (1..4).for_each(|n| journal.record(down(n)));
+        let got: Vec<_> = std::iter::from_fn(|| follower.try_recv().ok()).collect();
+        assert_eq!(numbers(&got), [2, 3, 4]);
     }
 
     #[tokio::test]

@@ -13,12 +13,13 @@ pub mod words;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::topology::status::{Admin, CheckReport, HoldReason, State};
+use crate::topology::status::{Admin, CheckReport, HoldReason, State, Toll};
 use crate::topology::usable::{Mode, UsableSet};
 use crate::topology::{Backend, Server};
 
 pub use self::journal::Journal;
 pub use self::record::Record;
+pub use crate::config::hook::EVENT_KINDS as KINDS;
 
 /// A state change worth telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +121,13 @@ pub enum Event {
         backend: String,
         /// How long it had none.
         without: Duration,
+        /// Sessions that failed meanwhile for want of a server.
+        failed: u64,
     },
+    /// A hook did what it is for.
+    HookSucceeded(HookRun),
+    /// A hook could not do it.
+    HookFailed(HookRun),
 }
 
 /// How much an event matters.
@@ -132,6 +139,23 @@ pub enum Severity {
     Warning,
     /// Sessions fail.
     Emergency,
+}
+
+/// What became of a hook that ran for an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookRun {
+    /// Its name.
+    pub hook: String,
+    /// The number of the event.
+    pub number: u64,
+    /// What kind of event, and what it was about, such as `server_down bk/s1`.
+    pub on: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Of all attempts with the time between them.
+    pub duration: Duration,
+    /// What it said or answered, or how it failed; may be empty.
+    pub info: String,
 }
 
 /// What is told of a server's change.
@@ -155,6 +179,8 @@ pub struct ServerChange {
     pub on_backup: bool,
     /// Sessions open on the server.
     pub sessions: u32,
+    /// Sessions that moved off it or failed since it was last found well, or changed its state.
+    pub toll: Toll,
     /// Why it does not get new sessions although it is up.
     pub held: Option<HoldReason>,
 }
@@ -209,7 +235,13 @@ pub enum Ended {
 impl ServerChange {
     /// What is told when `server` was `from` and has changed to what it is now. It has no
     /// backend if it was removed from the configuration.
-    pub fn new(server: &Server, backend: Option<&Backend>, from: State, reason: Reason) -> Self {
+    pub fn new(
+        server: &Server,
+        backend: Option<&Backend>,
+        from: State,
+        reason: Reason,
+        toll: Toll,
+    ) -> Self {
         let status = server.status();
         let usable = backend.map(Backend::usable);
         let usable = usable.as_deref().map(|usable| &**usable);
@@ -224,6 +256,7 @@ impl ServerChange {
             backups: usable.map_or(0, UsableSet::usable_backups),
             on_backup: matches!(mode, Some(Mode::FirstBackup | Mode::AllBackups)),
             sessions: server.counters.open(),
+            toll,
             held: status.hold.map(|hold| hold.reason),
         }
     }
@@ -238,24 +271,6 @@ impl ServerChange {
         }
     }
 }
-
-/// Every [`Event::kind`], in the order of the enum.
-pub const KINDS: [&str; 14] = [
-    "server_down",
-    "server_up",
-    "server_drain",
-    "server_maintenance",
-    "server_released",
-    "weight_changed",
-    "address_changed",
-    "checks_switched",
-    "admin_changed",
-    "frontend_switched",
-    "sessions_ended",
-    "route_changed",
-    "backend_down",
-    "backend_up",
-];
 
 impl Event {
     /// The position of its kind in [`KINDS`].
@@ -275,6 +290,8 @@ impl Event {
             Self::RouteChanged { .. } => 11,
             Self::BackendDown { .. } => 12,
             Self::BackendUp { .. } => 13,
+            Self::HookSucceeded(_) => 14,
+            Self::HookFailed(_) => 15,
         }
     }
 
@@ -292,6 +309,7 @@ impl Event {
             | Self::ServerMaintenance(_)
             | Self::RouteChanged { .. }
             | Self::SessionsEnded { .. }
+            | Self::HookFailed(_)
             | Self::FrontendSwitched { on: false, .. }
             | Self::ChecksSwitched { on: false, .. } => Severity::Warning,
             Self::ServerUp(_)
@@ -301,11 +319,12 @@ impl Event {
             | Self::ChecksSwitched { on: true, .. }
             | Self::AdminChanged { .. }
             | Self::FrontendSwitched { on: true, .. }
-            | Self::BackendUp { .. } => Severity::Notice,
+            | Self::BackendUp { .. }
+            | Self::HookSucceeded(_) => Severity::Notice,
         }
     }
 
-    /// The frontend, the backend or the `backend/server` that it is about.
+    /// The frontend, the backend, the `backend/server` or the hook that it is about.
     pub fn subject(&self) -> &str {
         match self {
             Self::ServerDown(change)
@@ -322,6 +341,46 @@ impl Event {
                 frontend
             }
             Self::BackendDown { backend } | Self::BackendUp { backend, .. } => backend,
+            Self::HookSucceeded(run) | Self::HookFailed(run) => &run.hook,
+        }
+    }
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// A frontend.
+    Frontend(&'a str),
+    /// A backend.
+    Backend(&'a str),
+    /// A backend's server.
+    Server(&'a str, &'a str),
+    /// A hook.
+    Hook(&'a str),
+}
+
+impl Event {
+    /// What it is about.
+    pub fn place(&self) -> Place<'_> {
+        let subject = self.subject();
+        match self {
+            Self::HookSucceeded(_) | Self::HookFailed(_) => Place::Hook(subject),
+            Self::RouteChanged { .. } | Self::FrontendSwitched { .. } => Place::Frontend(subject),
+            _ => match subject.split_once('/') {
+                Some((backend, server)) => Place::Server(backend, server),
+                None => Place::Backend(subject),
+            },
+        }
+    }
+
+    /// What a server has changed to, as its record names it.
+    pub fn state(&self) -> Option<&'static str> {
+        match self {
+            Self::ServerDown(change)
+            | Self::ServerUp(change)
+            | Self::ServerDrain(change)
+            | Self::ServerMaintenance(change) => Some(record::word(change.to)),
+            _ => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::{Ended, Event, Reason, ServerChange};
+use super::{Ended, Event, Place, Reason, ServerChange};
 use crate::topology::status::State;
 
 /// An event that was recorded.
@@ -33,6 +33,11 @@ impl Record {
     /// One line of JSON, without the line's end.
     pub fn json(&self) -> String {
         serde_json::to_string(&Fields::of(self)).unwrap_or_default()
+    }
+
+    /// The same as a value whose members can be looked at.
+    pub fn value(&self) -> serde_json::Value {
+        serde_json::to_value(Fields::of(self)).unwrap_or_default()
     }
 }
 
@@ -65,8 +70,16 @@ struct Fields<'a> {
     usable_primaries: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usable_backups: Option<u32>,
+    /// Sessions that could not connect to the server and went to another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions_moved: Option<u64>,
+    /// Sessions that the server broke, or that got none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions_failed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     without_server_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hook: Option<&'a str>,
     text: String,
 }
 
@@ -106,6 +119,14 @@ enum Cause<'a> {
     Route {
         info: &'a str,
     },
+    /// The event that a hook ran for, and how that went.
+    Event {
+        number: u64,
+        on: &'a str,
+        attempts: u32,
+        duration_ms: u64,
+        info: &'a str,
+    },
 }
 
 impl<'a> Fields<'a> {
@@ -120,14 +141,12 @@ impl<'a> Fields<'a> {
 
     /// What every event has.
     fn about(event: &'a Event) -> Self {
-        let subject = event.subject();
-        let (mut frontend, mut backend, mut server) = (None, None, None);
-        if let Event::RouteChanged { .. } | Event::FrontendSwitched { .. } = event {
-            frontend = Some(subject);
-        } else if let Some((of, name)) = subject.split_once('/') {
-            (backend, server) = (Some(of), Some(name));
-        } else {
-            backend = Some(subject);
+        let (mut frontend, mut backend, mut server, mut hook) = (None, None, None, None);
+        match event.place() {
+            Place::Frontend(name) => frontend = Some(name),
+            Place::Backend(name) => backend = Some(name),
+            Place::Server(of, name) => (backend, server) = (Some(of), Some(name)),
+            Place::Hook(name) => hook = Some(name),
         }
         Self {
             number: 0,
@@ -144,7 +163,10 @@ impl<'a> Fields<'a> {
             held: None,
             usable_primaries: None,
             usable_backups: None,
+            sessions_moved: None,
+            sessions_failed: None,
             without_server_ms: None,
+            hook,
             text: event.to_string(),
         }
     }
@@ -189,8 +211,20 @@ impl<'a> Fields<'a> {
                 self.cause = Some(Cause::Route { info: route });
             }
             Event::BackendDown { .. } => {}
-            Event::BackendUp { without, .. } => {
+            Event::BackendUp {
+                without, failed, ..
+            } => {
                 self.without_server_ms = Some(milliseconds(*without));
+                self.sessions_failed = Some(*failed);
+            }
+            Event::HookSucceeded(run) | Event::HookFailed(run) => {
+                self.cause = Some(Cause::Event {
+                    number: run.number,
+                    on: &run.on,
+                    attempts: run.attempts,
+                    duration_ms: milliseconds(run.duration),
+                    info: &run.info,
+                });
             }
         }
     }
@@ -198,6 +232,8 @@ impl<'a> Fields<'a> {
     fn change(&mut self, change: &'a ServerChange) {
         self.moved(&word(change.from), &word(change.to), &change.reason);
         self.sessions = Some(change.sessions as usize);
+        self.sessions_moved = Some(change.toll.moved);
+        self.sessions_failed = Some(change.toll.failed);
         self.held = change.held.map(|held| held.to_string());
         self.usable_primaries = Some(change.primaries);
         self.usable_backups = Some(change.backups);
@@ -244,7 +280,7 @@ impl<'a> From<&'a Ended> for Cause<'a> {
 }
 
 /// A server's state as the stats page names it.
-fn word(state: State) -> &'static str {
+pub(super) fn word(state: State) -> &'static str {
     match state {
         State::Unchecked => "no check",
         State::Up => "UP",
@@ -261,7 +297,7 @@ fn milliseconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::status::{CheckReport, CheckStatus};
+    use crate::topology::status::{CheckReport, CheckStatus, Toll};
 
     fn record(event: Event) -> Record {
         Record {
@@ -288,6 +324,10 @@ mod tests {
             backups: 0,
             on_backup: false,
             sessions: 5,
+            toll: Toll {
+                moved: 2,
+                failed: 1,
+            },
             held: None,
         };
         assert_eq!(
@@ -297,10 +337,10 @@ mod tests {
                 + r#""cause":{"kind":"check","status":"L4CON","#
                 + r#""description":"Layer4 connection problem","#
                 + r#""info":"Connection \"refused\"","duration_ms":3},"sessions":5,"#
-                + r#""usable_primaries":1,"usable_backups":0,"text":"Server bk/s1 is DOWN, "#
+                + r#""usable_primaries":1,"usable_backups":0,"sessions_moved":2,"sessions_failed":1,"text":"Server bk/s1 is DOWN, "#
                 + r#"reason: Layer4 connection problem, info: \"Connection \"refused\"\", "#
                 + "check duration: 3ms. 1 active and 0 backup servers left. "
-                + r#"5 sessions active, 0 requeued, 0 remaining in queue."}"#
+                + r#"5 sessions active, 0 requeued, 0 remaining in queue. 2 sessions moved off it, 1 failed."}"#
         );
     }
 
@@ -309,11 +349,12 @@ mod tests {
         let up = Event::BackendUp {
             backend: "bk".into(),
             without: Duration::from_millis(1_234),
+            failed: 0,
         };
         assert_eq!(
             record(up).json(),
             r#"{"number":7,"time":"2023-11-14T22:13:20.123Z","kind":"backend_up","#.to_owned()
-                + r#""severity":"notice","backend":"bk","without_server_ms":1234,"#
+                + r#""severity":"notice","backend":"bk","sessions_failed":0,"without_server_ms":1234,"#
                 + r#""text":"backend bk has a server again, after 1234ms without one."}"#
         );
         let moved = Event::RouteChanged {

@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use super::{Ended, Event, Reason, ServerChange};
+use super::{Ended, Event, HookRun, Reason, ServerChange};
+use crate::topology::status::Toll;
 
 impl ServerChange {
     fn subject(&self) -> String {
@@ -23,6 +24,17 @@ impl ServerChange {
             " Running on backup."
         } else {
             ""
+        }
+    }
+
+    /// What its trouble has cost sessions, if it has.
+    fn cost(&self) -> String {
+        match self.toll {
+            Toll {
+                moved: 0,
+                failed: 0,
+            } => String::new(),
+            Toll { moved, failed } => format!(" {moved} sessions moved off it, {failed} failed."),
         }
     }
 
@@ -78,7 +90,7 @@ impl fmt::Display for Event {
                 "{} is DOWN, reason: {}. {}",
                 change.subject(),
                 change.reason,
-                change.left()
+                change.left() + &change.cost()
             ),
             Self::ServerUp(change) => {
                 write!(
@@ -112,11 +124,24 @@ impl fmt::Display for Event {
             Self::BackendDown { backend } => {
                 write!(f, "backend {backend} has no server available!")
             }
-            Self::BackendUp { backend, without } => write!(
-                f,
-                "backend {backend} has a server again, after {}ms without one.",
-                without.as_millis()
-            ),
+            Self::BackendUp {
+                backend,
+                without,
+                failed,
+            } => {
+                let without = without.as_millis();
+                write!(
+                    f,
+                    "backend {backend} has a server again, after {without}ms without one"
+                )?;
+                match failed {
+                    0 => f.write_str("."),
+                    1 => f.write_str("; 1 session failed meanwhile."),
+                    failed => write!(f, "; {failed} sessions failed meanwhile."),
+                }
+            }
+            Self::HookSucceeded(run) => write!(f, "Hook {} ran {run}.", run.hook),
+            Self::HookFailed(run) => write!(f, "Hook {} failed {run}.", run.hook),
             Self::ServerReleased { server, held } => write!(
                 f,
                 "Server {server} is used again; it was kept back because {held}."
@@ -172,6 +197,25 @@ impl fmt::Display for Event {
     }
 }
 
+impl fmt::Display for HookRun {
+    /// For what it ran, and how.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = self.duration.as_millis();
+        write!(
+            f,
+            "for event {} ({}), duration: {milliseconds}ms",
+            self.number, self.on
+        )?;
+        if self.attempts > 1 {
+            write!(f, ", attempts: {}", self.attempts)?;
+        }
+        if self.info.is_empty() {
+            return Ok(());
+        }
+        write!(f, ", info: \"{}\"", self.info)
+    }
+}
+
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -205,6 +249,7 @@ mod tests {
             backups: 2,
             on_backup: true,
             sessions: 3,
+            toll: Toll::default(),
             held: None,
         }
     }
@@ -218,6 +263,13 @@ mod tests {
              check duration: 0ms. 0 active and 2 backup servers left. Running on backup. \
              3 sessions active, 0 requeued, 0 remaining in queue."
         );
+        let mut costly = change(false, CheckStatus::L4Connection, "");
+        costly.toll = Toll {
+            moved: 7,
+            failed: 1,
+        };
+        let text = Event::ServerDown(costly).to_string();
+        assert!(text.ends_with("remaining in queue. 7 sessions moved off it, 1 failed."));
         let up = change(true, CheckStatus::L4Ok, "");
         assert_eq!(
             Event::ServerUp(up).to_string(),

@@ -51,8 +51,8 @@ type Trackers = HashMap<Key, Vec<Arc<Server>>>;
 #[must_use]
 struct Turn {
     backend: String,
-    /// How long it had none; `None` if it has none now.
-    without: Option<Duration>,
+    /// How long it had none, and how many sessions failed meanwhile; `None` if it has none now.
+    without: Option<(Duration, u64)>,
 }
 
 impl Supervisor {
@@ -88,6 +88,8 @@ impl Supervisor {
         let passed = report.status.passed();
         if passed {
             server.connect_succeeded();
+            let toll = server.toll();
+            server.update(|status| status.toll_before = toll);
         }
         let first = server.update(|status| status.last_check.replace(report.clone()).is_none());
         self.judge(server, passed, Reason::Check(report));
@@ -222,13 +224,18 @@ impl Supervisor {
     /// leads to; does nothing if it has that state already.
     fn settle(self: &Rc<Self>, server: &Arc<Server>, reason: Reason) {
         let (server, now) = (&self.latest(server), Instant::now());
-        let (before, after) = server.update(|status| {
+        let toll = server.toll();
+        let (before, after, toll) = server.update(|status| {
             let before = status.state;
             if before == State::Maintenance && status.effective() != State::Maintenance {
                 leave_maintenance(status);
             }
             status.change(status.effective(), now);
-            (before, status.state)
+            if before == status.state {
+                return (before, before, toll);
+            }
+            let before_that = std::mem::replace(&mut status.toll_before, toll);
+            (before, status.state, toll.since(before_that))
         });
         if before == after {
             return;
@@ -238,7 +245,7 @@ impl Supervisor {
         }
         let turn = self.recompute(server, now);
         let backend = self.backend(server);
-        let change = ServerChange::new(server, backend.as_deref(), before, reason);
+        let change = ServerChange::new(server, backend.as_deref(), before, reason, toll);
         self.journal.record(change.event());
         self.announce_turn(turn);
         self.announce_routes();
@@ -282,12 +289,13 @@ impl Supervisor {
     fn recompute(&self, server: &Server, now: Instant) -> Option<Turn> {
         let (topology, backend) = self.place(server)?;
         let (had, since) = (backend.usable().nbsrv() > 0, backend.history().since);
+        let failed = backend.failed_since();
         backend.recompute(now);
         topology.settle_rules();
         let has = backend.usable().nbsrv() > 0;
         (had != has).then(|| Turn {
             backend: backend.config.name.clone(),
-            without: has.then(|| now.duration_since(since)),
+            without: has.then(|| (now.duration_since(since), failed)),
         })
     }
 

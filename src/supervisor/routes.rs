@@ -22,7 +22,11 @@ impl Supervisor {
         match without {
             None => self.journal.record(Event::BackendDown { backend }),
             Some(_) if self.routes.borrow().is_empty() => {}
-            Some(without) => self.journal.record(Event::BackendUp { backend, without }),
+            Some((without, failed)) => self.journal.record(Event::BackendUp {
+                backend,
+                without,
+                failed,
+            }),
         }
     }
 

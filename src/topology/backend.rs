@@ -50,6 +50,8 @@ pub struct History {
     pub downs: u64,
     /// Time without a server before `since`.
     pub past_downtime: Duration,
+    /// Sessions that had failed for want of a server when it last changed.
+    failed_before: u64,
 }
 
 impl Backend {
@@ -86,6 +88,7 @@ impl Backend {
                 since: now,
                 downs: 0,
                 past_downtime: Duration::ZERO,
+                failed_before: 0,
             })),
         }
     }
@@ -139,6 +142,7 @@ impl Backend {
                 history.downs += 1;
             }
             history.since = now;
+            history.failed_before = self.failed();
         }
         self.usable.store(Arc::new(set));
         self.recomputed.notify_waiters();
@@ -150,6 +154,15 @@ impl Backend {
     pub fn set_maxconn(&self, server: &Server, most: u32) {
         server.set_maxconn(most);
         self.queue.serve();
+    }
+
+    /// Sessions that got no server since it last changed between having one and having none.
+    pub fn failed_since(&self) -> u64 {
+        self.failed().saturating_sub(self.history().failed_before)
+    }
+
+    fn failed(&self) -> u64 {
+        self.counters.total(|s| &s.connect_errors)
     }
 
     /// When it had a server and when it had none.

@@ -83,6 +83,7 @@ pub(crate) fn empty_config() -> Config {
         api: None,
         privileges: PrivilegesConfig::default(),
         state: None,
+        hooks: Vec::new(),
     }
 }
 

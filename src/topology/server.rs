@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::latency::Latency;
 use super::live::{Live, is_up};
-use super::status::{Checking, ServerStatus, State};
+use super::status::{Checking, ServerStatus, State, Toll};
 use super::usable::Candidate;
 use crate::config::ServerConfig;
 use crate::counters::Counters;
@@ -158,6 +158,15 @@ impl Server {
         let result = change(&mut status);
         self.live.up.store(is_up(status.state), Relaxed);
         result
+    }
+
+    /// What its trouble has cost sessions since the counters began.
+    pub fn toll(&self) -> Toll {
+        let broken = self.counters.total(|s| &s.response_errors);
+        Toll {
+            moved: self.counters.total(|s| &s.redispatches),
+            failed: self.counters.total(|s| &s.connect_errors) + broken,
+        }
     }
 
     /// Asks the checker, if there is one, to check the server now.

@@ -207,6 +207,28 @@ pub struct ServerStatus {
     pub was_silent: bool,
     /// How often it came back lately.
     pub bounces: Bounces,
+    /// What had been counted when it was last found well, or changed its state.
+    pub toll_before: Toll,
+}
+
+/// What a server's trouble has cost its sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Toll {
+    /// Sessions that could not connect to it and went on to another server.
+    pub moved: u64,
+    /// Sessions that got no server, this one last, or that it broke.
+    pub failed: u64,
+}
+
+impl Toll {
+    /// What has come since `before`; nothing if the counters were cleared meanwhile.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            moved: self.moved.saturating_sub(before.moved),
+            failed: self.failed.saturating_sub(before.failed),
+        }
+    }
 }
 
 impl fmt::Display for Admin {
@@ -258,6 +280,7 @@ impl ServerStatus {
             slowstart: None,
             was_silent: false,
             bounces: Bounces::default(),
+            toll_before: Toll::default(),
         }
     }
 

@@ -6,12 +6,13 @@ use backstop::config;
 
 const README: &str = include_str!("../../README.md");
 const CHECKS: &str = include_str!("../../docs/checks.md");
+const HOOKS: &str = include_str!("../../docs/hooks.md");
 const FAILOVER: &str = include_str!("../../docs/failover.md");
 const REFERENCE: &str = include_str!("../../docs/configuration.md");
 
 /// Where an unknown key is put, what part of the reference should list the known ones, and a key
 /// that is known there: a probe in the wrong place finds others.
-const TABLES: [(&str, &str, &str); 25] = [
+const TABLES: [(&str, &str, &str); 26] = [
     ("KEY", "## The top of the file", "threads"),
     ("log = { KEY }", "### `[log]`", "sessions"),
     ("defaults = { KEY }", "## `[defaults]`", "retries"),
@@ -70,6 +71,7 @@ const TABLES: [(&str, &str, &str); 25] = [
     ("stats.users = [{ KEY }]", "## `[stats]`", "password_file"),
     ("stats.tls = { KEY }", "## `[stats]`", "cert"),
     ("events = { KEY }", "## `[events]`", "size"),
+    ("hooks.h = { KEY }", "## `[hooks.NAME]`", "debounce"),
     ("api = { KEY }", "## `[api]`", "level"),
     ("backends.b.check = { KEY }", "### `check`", "rise"),
     (
@@ -99,6 +101,20 @@ fn the_examples_of_checks_can_be_used() {
         count += 1;
     }
     assert!(count >= 10, "{count}");
+}
+
+#[test]
+fn the_examples_of_hooks_can_be_used() {
+    let mut count = 0;
+    for text in examples(HOOKS) {
+        let text =
+            format!("{text}\n[backends.app]\nservers = [{{ name = \"s\", address = \"s:1\" }}]");
+        if let Err(report) = config::parse(&text, "docs/hooks.md", &|_| Some("x".to_owned())) {
+            panic!("{report}");
+        }
+        count += 1;
+    }
+    assert_eq!(count, 1);
 }
 
 #[test]

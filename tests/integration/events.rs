@@ -189,3 +189,45 @@ fn an_event_file_that_cannot_be_made_keeps_it_from_starting() {
     let wanted = "error: events cannot be written to /does/not/exist: No such file or directory";
     assert!(errors.contains(wanted), "{errors}");
 }
+
+#[test]
+fn what_a_failure_costs_is_told_with_it() {
+    let farm = Farm::new().timeout(r#"connect = "300ms", client = "60s", server = "60s""#);
+    let [mut one, mut two] = ["one", "two"].map(|name| Server::named(farm.next(), name));
+    // Checked when sessions fail, and not on its own.
+    let check = "check = { interval = \"1h\", fast_interval = \"100ms\", fall = 2, rise = 1 }";
+    let farm = farm
+        .server("s1", one.address(), check)
+        .server("s2", two.address(), check);
+    let _backstop = farm.start();
+    farm.stats().wait_for_check("s1");
+    farm.stats().wait_for_check("s2");
+    one.stop();
+    for _ in 0..2 {
+        assert_eq!(http::curl(farm.entrance()).expect("an answer"), "two\n");
+    }
+    let event = |kind: &str| {
+        let stats = farm.stats();
+        wait_for(kind, || {
+            let answer = http::get(stats.address, "/events.json", &stats.authorization()).ok()?;
+            let events: Vec<Value> = serde_json::from_str(&answer.body).ok()?;
+            events.into_iter().find(|event| event["kind"] == kind)
+        })
+    };
+    let down = event("server_down");
+    assert_eq!(down["server"], "s1");
+    assert_eq!([&down["sessions_moved"], &down["sessions_failed"]], [1, 0]);
+    two.stop();
+    http::curl(farm.entrance()).expect_err("no server is left");
+    event("backend_down");
+    http::curl(farm.entrance()).expect_err("no server is left");
+    two.restart();
+    let up = event("backend_up");
+    // Those that failed before the checks noticed are told with the servers.
+    assert!(
+        up["sessions_failed"]
+            .as_u64()
+            .is_some_and(|count| count >= 1),
+        "{up}"
+    );
+}

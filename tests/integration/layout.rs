@@ -23,6 +23,7 @@ const ORDER: [&str; 25] = [
     "supervisor",
     "resolver",
     "checks",
+    "hooks",
     "admin",
     "api",
     "privileges",

@@ -12,6 +12,7 @@ mod documents;
 mod events;
 mod explain;
 mod forwarding;
+mod hooks;
 mod layout;
 mod limits;
 mod metrics;

@@ -8,6 +8,7 @@ mod mysql;
 mod postgres;
 mod redis;
 mod tls;
+mod webhook;
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -26,6 +27,7 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
         postgres::trials(),
         redis::trials(),
         tls::trials(),
+        webhook::trials(),
     ]
     .into_iter()
     .flatten()

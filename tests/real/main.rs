@@ -17,6 +17,7 @@ mod privileges;
 mod programs;
 mod redis;
 mod redis_cluster;
+mod redis_failover;
 mod scenarios;
 mod systemd;
 
@@ -31,6 +32,7 @@ fn main() {
         .chain(http_checks::trials())
         .chain(redis::trials())
         .chain(redis_cluster::trials())
+        .chain(redis_failover::trials())
         .chain(postgres::trials())
         .chain(privileges::trials())
         .chain(systemd::trials())

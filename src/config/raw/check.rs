@@ -8,7 +8,7 @@ use crate::config::fields::{Item, Reader};
 use crate::config::hints::Kind;
 use crate::config::value::{self, Fault};
 
-mod forms;
+pub(super) mod forms;
 mod kinds;
 mod steps;
 

@@ -42,6 +42,11 @@ pub(super) const OTHERS: &[Family] = &[
         Of::Others(events),
     ),
     counter(
+        "backstop_hook_runs",
+        "Events that hooks are for, by what became of them.",
+        Of::Others(hooks),
+    ),
+    counter(
         "backstop_sessions_ended",
         "Sessions that ended, by the code in their log line.",
         Of::Others(endings),
@@ -96,6 +101,13 @@ fn routes(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
 fn events(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
     let mut counts = running.journal.counts();
     counts.try_for_each(|(kind, count)| samples.put(&[("kind", kind)], Whole(count)))
+}
+
+fn hooks(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    let mut counts = running.hooks.all();
+    counts.try_for_each(|(hook, result, count)| {
+        samples.put(&[("hook", hook), ("result", result)], Whole(count))
+    })
 }
 
 fn endings(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {

@@ -50,7 +50,7 @@ pub(super) fn server_name(text: &str) -> Result<ServerName<'static>, Fault> {
     })
 }
 
-pub(super) fn ca_file(text: &str) -> Result<CaFile, Fault> {
+pub(in crate::config::raw) fn ca_file(text: &str) -> Result<CaFile, Fault> {
     let form = "name a file of CA certificates in PEM, such as \"/etc/ssl/certs/internal-ca.pem\"";
     let mut pem = Vec::new();
     File::open(text)
@@ -111,7 +111,7 @@ pub(super) fn domain(text: &str) -> Result<String, Fault> {
     }
 }
 
-pub(super) fn no_zero_byte(text: &str) -> Result<String, Fault> {
+pub(in crate::config::raw) fn no_zero_byte(text: &str) -> Result<String, Fault> {
     if text.contains('\0') {
         Err(fault("a zero byte may not stand here", "remove `\\u0000`"))
     } else {
@@ -119,7 +119,7 @@ pub(super) fn no_zero_byte(text: &str) -> Result<String, Fault> {
     }
 }
 
-pub(super) fn arguments(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<String>> {
+pub(in crate::config::raw) fn arguments(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<String>> {
     let items = r.list(item, "strings")?;
     let argument = |item| {
         let text = r.any_text(item)?;
@@ -131,7 +131,7 @@ pub(super) fn arguments(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<String
     Some(items.into_iter().filter_map(argument).collect())
 }
 
-pub(super) fn headers(r: &mut Reader<'_>, item: Item<'_>) -> Option<HeaderMap> {
+pub(in crate::config::raw) fn headers(r: &mut Reader<'_>, item: Item<'_>) -> Option<HeaderMap> {
     let DeValue::Table(table) = item.value else {
         return r.wrong_type(item, "a table such as `{ X-Check = \"backstop\" }`");
     };
