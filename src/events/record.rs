@@ -340,7 +340,7 @@ mod tests {
                 + r#""usable_primaries":1,"usable_backups":0,"sessions_moved":2,"sessions_failed":1,"text":"Server bk/s1 is DOWN, "#
                 + r#"reason: Layer4 connection problem, info: \"Connection \"refused\"\", "#
                 + "check duration: 3ms. 1 active and 0 backup servers left. "
-                + r#"5 sessions active, 0 requeued, 0 remaining in queue. 2 sessions moved off it, 1 failed."}"#
+                + r#"5 sessions active, 0 requeued, 0 remaining in queue. Sessions moved off it: 2, failed: 1."}"#
         );
     }
 

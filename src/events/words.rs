@@ -34,7 +34,7 @@ impl ServerChange {
                 moved: 0,
                 failed: 0,
             } => String::new(),
-            Toll { moved, failed } => format!(" {moved} sessions moved off it, {failed} failed."),
+            Toll { moved, failed } => format!(" Sessions moved off it: {moved}, failed: {failed}."),
         }
     }
 
@@ -269,7 +269,7 @@ mod tests {
             failed: 1,
         };
         let text = Event::ServerDown(costly).to_string();
-        assert!(text.ends_with("remaining in queue. 7 sessions moved off it, 1 failed."));
+        assert!(text.ends_with("remaining in queue. Sessions moved off it: 7, failed: 1."));
         let up = change(true, CheckStatus::L4Ok, "");
         assert_eq!(
             Event::ServerUp(up).to_string(),

@@ -195,7 +195,7 @@ fn what_a_failure_costs_is_told_with_it() {
     let farm = Farm::new().timeout(r#"connect = "300ms", client = "60s", server = "60s""#);
     let [mut one, mut two] = ["one", "two"].map(|name| Server::named(farm.next(), name));
     // Checked when sessions fail, and not on its own.
-    let check = "check = { interval = \"1h\", fast_interval = \"100ms\", fall = 2, rise = 1 }";
+    let check = "check = { interval = \"1h\", fast_interval = \"100ms\", down_interval = \"100ms\", fall = 2, rise = 1 }";
     let farm = farm
         .server("s1", one.address(), check)
         .server("s2", two.address(), check);
