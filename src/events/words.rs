@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::{Ended, Event, HookRun, Reason, ServerChange};
-use crate::topology::status::Toll;
+use crate::topology::status::{State, Toll};
 
 impl ServerChange {
     fn subject(&self) -> String {
@@ -82,42 +82,49 @@ impl fmt::Display for Reason {
     }
 }
 
+impl ServerChange {
+    /// The whole text.
+    fn tell(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (subject, reason, farm) = (self.subject(), &self.reason, self.farm());
+        match self.to {
+            State::Down => {
+                let (left, cost) = (self.left(), self.cost());
+                write!(f, "{subject} is DOWN, reason: {reason}. {left}{cost}")
+            }
+            State::Maintenance => {
+                let left = self.left();
+                write!(
+                    f,
+                    "{subject} is going DOWN for maintenance, reason: {reason}. {left}"
+                )
+            }
+            State::Drain => {
+                write!(
+                    f,
+                    "{subject} enters drain state, reason: {reason}. {farm} left."
+                )
+            }
+            State::Up | State::Unchecked => {
+                write!(
+                    f,
+                    "{subject} is UP, reason: {reason}. {farm} online.{} 0 sessions requeued, \
+                     0 total in queue.",
+                    self.on_backup(),
+                )?;
+                let held = self.held;
+                held.map_or(Ok(()), |held| write!(f, " It is kept back because {held}."))
+            }
+        }
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ServerDown(change) => write!(
-                f,
-                "{} is DOWN, reason: {}. {}",
-                change.subject(),
-                change.reason,
-                change.left() + &change.cost()
-            ),
-            Self::ServerUp(change) => {
-                write!(
-                    f,
-                    "{} is UP, reason: {}. {} online.{} 0 sessions requeued, 0 total in queue.",
-                    change.subject(),
-                    change.reason,
-                    change.farm(),
-                    change.on_backup(),
-                )?;
-                let held = change.held;
-                held.map_or(Ok(()), |held| write!(f, " It is kept back because {held}."))
-            }
-            Self::ServerDrain(change) => write!(
-                f,
-                "{} enters drain state, reason: {}. {} left.",
-                change.subject(),
-                change.reason,
-                change.farm(),
-            ),
-            Self::ServerMaintenance(change) => write!(
-                f,
-                "{} is going DOWN for maintenance, reason: {}. {}",
-                change.subject(),
-                change.reason,
-                change.left()
-            ),
+            Self::ServerDown(change)
+            | Self::ServerUp(change)
+            | Self::ServerDrain(change)
+            | Self::ServerMaintenance(change) => change.tell(f),
             Self::RouteChanged {
                 frontend, route, ..
             } => write!(f, "Frontend {frontend}: new sessions now go to {route}."),
@@ -231,7 +238,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::topology::status::{CheckReport, CheckStatus, State};
+    use crate::topology::status::{CheckReport, CheckStatus};
 
     fn change(backup: bool, status: CheckStatus, info: &str) -> ServerChange {
         ServerChange {
@@ -270,7 +277,10 @@ mod tests {
         };
         let text = Event::ServerDown(costly).to_string();
         assert!(text.ends_with("remaining in queue. Sessions moved off it: 7, failed: 1."));
-        let up = change(true, CheckStatus::L4Ok, "");
+        let up = ServerChange {
+            to: State::Up,
+            ..change(true, CheckStatus::L4Ok, "")
+        };
         assert_eq!(
             Event::ServerUp(up).to_string(),
             "Backup Server b/s is UP, reason: Layer4 check passed, check duration: 0ms. \

@@ -100,7 +100,7 @@ struct Hook {
 /// What is done, ready to be done.
 enum Action {
     Program(HookProgram),
-    Webhook(Poster),
+    Webhook(Box<Poster>),
 }
 
 /// Why an attempt failed.
@@ -115,7 +115,7 @@ impl Action {
     fn new(action: &HookAction) -> Self {
         match action {
             HookAction::Program(program) => Self::Program(program.clone()),
-            HookAction::Webhook(webhook) => Self::Webhook(Poster::new(webhook)),
+            HookAction::Webhook(webhook) => Self::Webhook(Box::new(Poster::new(webhook))),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::Uri;
-use hyper::header::HeaderMap;
 use hyper::http::uri::PathAndQuery;
 use toml::de::DeValue;
 
@@ -41,7 +40,7 @@ pub(super) fn hook(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> Opti
     let kinds = fields.read("events", |item| words(r, item, &EVENT_KINDS));
     let states = fields.read("states", |item| words(r, item, &STATES));
     let mut names = |r: &mut Reader<'_>, key| {
-        let read = fields.read(key, |item| strings(r, item));
+        let read = fields.read(key, |item| Some(strings(r, item)));
         read.given().unwrap_or_default()
     };
     let (frontends, backends) = (names(r, "frontends"), names(r, "backends"));
@@ -113,13 +112,11 @@ fn word(
 }
 
 /// One or more strings; whether they name something is looked up later.
-fn strings(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<At<String>>> {
+fn strings(r: &mut Reader<'_>, item: Item<'_>) -> Vec<At<String>> {
     let items = one_or_list(item).into_iter();
-    Some(
-        items
-            .filter_map(|item| r.parsed(item, |text| Ok(text.to_owned())))
-            .collect(),
-    )
+    items
+        .filter_map(|item| r.parsed(item, |text| Ok(text.to_owned())))
+        .collect()
 }
 
 /// What is done: a program's or a webhook's keys, and not of both.
@@ -167,7 +164,7 @@ fn action(r: &mut Reader<'_>, fields: &mut Fields<'_>, hook: &Item<'_>) -> Optio
     });
     Some(HookAction::Webhook(Box::new(Webhook {
         url,
-        headers: headers.given().unwrap_or_else(HeaderMap::new),
+        headers: headers.given().unwrap_or_default(),
         tls,
     })))
 }
