@@ -201,9 +201,12 @@ fn read_request(stream: &TcpStream) -> Option<(String, String)> {
     Some((head, String::from_utf8(body).ok()?))
 }
 
+/// The head and the body of each request.
+type Requests = Arc<Mutex<Vec<(String, String)>>>;
+
 /// A receiver that gives these answers in turn, the last one for ever, and keeps the requests.
-fn receiver(site: &Farm, answers: &'static [&str]) -> (Server, Arc<Mutex<Vec<(String, String)>>>) {
-    let requests = Arc::<Mutex<Vec<_>>>::default();
+fn receiver(site: &Farm, answers: &'static [&str]) -> (Server, Requests) {
+    let requests = Requests::default();
     let kept = Arc::clone(&requests);
     let server = Server::start(site.next(), move |mut stream| {
         if let Some(request) = read_request(stream) {
