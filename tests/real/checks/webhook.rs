@@ -24,7 +24,7 @@ fn webhooks() {
     let (farm, certificates, directory) = (Farm::new(), Certificates::new(), TempDir::new());
     let receiver = farm.next();
     let config = format!(
-        r#"daemon off; master_process off; pid nginx.pid; error_log stderr;
+        r"daemon off; master_process off; pid nginx.pid; error_log stderr;
 events {{ worker_connections 64; }}
 http {{
     access_log off;
@@ -37,7 +37,7 @@ http {{
         location / {{ if ($request_method != POST) {{ return 405; }} return 202; }}
     }}
 }}
-"#,
+",
         certificates.path("server.pem").display(),
         certificates.path("server.key").display()
     );
