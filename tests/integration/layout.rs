@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each of which may use only those before it.
-const ORDER: [&str; 25] = [
+const ORDER: &[&str] = &[
     "id",
     "outcome",
     "counters",
