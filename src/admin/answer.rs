@@ -32,6 +32,10 @@ const LONGEST_FORM: usize = 64 * 1024;
 /// How long a form may take to come.
 const FORM_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Marks the answer to somebody who may see more than whether the process lives.
+#[derive(Debug, Clone, Copy)]
+pub struct LetIn;
+
 /// Everything that answers are made from.
 #[derive(Debug)]
 pub struct Site {
@@ -84,24 +88,43 @@ impl Site {
         let target = head.uri.path_and_query();
         let target = target.map_or("/", |target| target.as_str());
         let resource = Resource::of(target, &self.settings.uri);
-        let visitor = if resource.is_some_and(Resource::is_open) {
-            Visitor::ANYONE
-        } else {
-            match self.let_in(&head, peer).await {
-                Ok(visitor) => visitor,
-                Err(refusal) => return refusal,
-            }
+        if let Some(resource) = resource.filter(|resource| resource.is_open()) {
+            return self
+                .given(resource, &head, body, Visitor::ANYONE, peer)
+                .await;
+        }
+        let visitor = match self.let_in(&head, peer).await {
+            Ok(visitor) => visitor,
+            Err(refusal) => return refusal,
         };
         let Some(resource) = resource else {
             let place = format!("The stats page is at {}\n", self.settings.uri);
             return text(StatusCode::NOT_FOUND, place);
         };
+        let mut response = self.given(resource, &head, body, visitor, peer).await;
+        response.extensions_mut().insert(LetIn);
+        response
+    }
+
+    /// The answer to who may ask for `resource`.
+    async fn given<B>(
+        &self,
+        resource: Resource,
+        head: &http::request::Parts,
+        body: B,
+        visitor: Visitor,
+        peer: SocketAddr,
+    ) -> Response<Body>
+    where
+        B: hyper::body::Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         match (&head.method, resource, &self.orders) {
             (&(Method::GET | Method::HEAD), ..) => {
                 self.resource(resource, visitor, head.headers.get(header::ACCEPT))
             }
             (&Method::POST, Resource::Page(view), Some(orders)) => {
-                let refusal = self.may_not_change(&head, &visitor, peer);
+                let refusal = self.may_not_change(head, &visitor, peer);
                 match refusal {
                     Some(refusal) => refusal,
                     None => self.change(orders, body, view, &visitor, peer).await,
@@ -227,7 +250,10 @@ impl Site {
                 long(form.media_type(), metrics::pieces(running, form))
             }
             Resource::Events(after) => long(JSON, json::events(&running.journal, after)),
-            Resource::Health => text(StatusCode::OK, "alive\n".into()),
+            Resource::Health if running.readiness.is_alive(Instant::now()) => {
+                text(StatusCode::OK, "alive\n".into())
+            }
+            Resource::Health => text(StatusCode::SERVICE_UNAVAILABLE, "stuck\n".into()),
             Resource::Readiness => {
                 let point = running.readiness.point();
                 let status = match point {

@@ -1,11 +1,33 @@
 //! Whether the process can be given new sessions, for orchestrators and load balancers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// For how long the control thread may be silent.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// How far the process has come. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicU8>);
+#[derive(Debug, Clone)]
+pub struct Readiness(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    point: AtomicU8,
+    began: Instant,
+    /// When the control thread was last heard of, in milliseconds since it began.
+    heard: AtomicU64,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            point: AtomicU8::default(),
+            began: Instant::now(),
+            heard: AtomicU64::default(),
+        }))
+    }
+}
 
 /// A point in the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +43,24 @@ pub enum Point {
 impl Readiness {
     /// Takes note of a point that is reached.
     pub fn reach(&self, point: Point) {
-        self.0.store(point as u8, Relaxed);
+        self.0.point.store(point as u8, Relaxed);
+    }
+
+    /// Takes note, once a second, that the control thread gets its turn, which checks servers.
+    pub fn beat(&self, now: Instant) {
+        let since = now.duration_since(self.0.began).as_millis();
+        self.0.heard.store(since as u64, Relaxed);
+    }
+
+    /// Whether the control thread has been heard of lately.
+    pub fn is_alive(&self, now: Instant) -> bool {
+        let heard = Duration::from_millis(self.0.heard.load(Relaxed));
+        now.duration_since(self.0.began) < heard + SILENCE
     }
 
     /// The last point that was reached.
     pub fn point(&self) -> Point {
-        match self.0.load(Relaxed) {
+        match self.0.point.load(Relaxed) {
             0 => Point::Starting,
             1 => Point::Ready,
             _ => Point::Stopping,
@@ -57,5 +91,16 @@ mod tests {
             readiness.clone().reach(point);
             assert_eq!(readiness.point(), point);
         }
+    }
+
+    #[test]
+    fn a_control_thread_that_is_silent_for_long_is_noticed() {
+        let readiness = Readiness::default();
+        let at = |seconds| readiness.0.began + Duration::from_secs(seconds);
+        assert!(readiness.is_alive(at(9)));
+        assert!(!readiness.is_alive(at(10)));
+        readiness.beat(at(8));
+        assert!(readiness.is_alive(at(17)));
+        assert!(!readiness.is_alive(at(18)));
     }
 }

@@ -11,21 +11,20 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error};
 
-use super::Running;
-use super::answer::Site;
-use super::orders::Orders;
+use super::answer::{LetIn, Site};
+use super::places::{Place, Places};
 use super::refusals::Refused;
-use crate::config::StatsConfig;
+use crate::sys::limits;
 
 /// What clients may take up.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Connections at once; more are closed at once.
+    /// Connections at once; for each that is more another one is closed.
     connections: usize,
     /// For a request's head, and for the pause before another request's.
     head: Duration,
@@ -34,7 +33,7 @@ struct Limits {
 }
 
 const LIMITS: Limits = Limits {
-    connections: 64,
+    connections: 1024,
     head: Duration::from_secs(5),
     lifetime: Duration::from_secs(60),
 };
@@ -42,44 +41,62 @@ const LIMITS: Limits = Limits {
 /// The longest head of a request, in bytes. `hyper` asks for at least 8 KiB.
 const LONGEST_HEAD: usize = 16 * 1024;
 
+/// The pause after a connection was closed for another one: so many who connect as fast as they
+/// can do not keep the thread busy, and each has a second at least to ask for something.
+const ROOM_PAUSE: Duration = Duration::from_millis(1);
+
 /// The pause after a failed accept: what it lacked, descriptors mostly, is not back at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves the stats page of a running proxy on `listener`. Never ends; when it is dropped, every
-/// connection is closed. It must run inside a tokio runtime with timers and I/O.
-pub async fn serve(
+/// How many connections each of `listeners` may have: an eighth of the descriptors that the
+/// process may open is for the page, and the rest for sessions.
+pub(super) fn places_each(listeners: usize) -> usize {
+    let descriptors = limits::open_files().unwrap_or(u64::MAX);
+    let all = (descriptors / 8).min(LIMITS.connections as u64) as usize;
+    (all / listeners.max(1)).max(1)
+}
+
+/// Serves `site` on `listener` to at most `places` connections at once. Never ends; when it is
+/// dropped, every connection is closed. It must run inside a tokio runtime with timers and I/O.
+pub(super) async fn serve(
     listener: TcpListener,
-    settings: Arc<StatsConfig>,
-    running: Running,
-    orders: Option<Orders>,
+    site: Arc<Site>,
+    tls: Option<TlsAcceptor>,
+    places: usize,
 ) -> Infallible {
-    let tls = settings
-        .tls
-        .as_ref()
-        .map(|tls| Arc::clone(&tls.config).into());
-    serve_within(LIMITS, listener, Site::new(settings, running, orders), tls).await
+    let limits = Limits {
+        connections: places,
+        ..LIMITS
+    };
+    serve_within(limits, listener, site, tls).await
 }
 
 async fn serve_within(
     limits: Limits,
     listener: TcpListener,
-    site: Site,
+    site: Arc<Site>,
     tls: Option<TlsAcceptor>,
 ) -> Infallible {
-    let site = Arc::new(site);
     let mut connections = JoinSet::new();
+    let mut places = Places::new(limits.connections);
     loop {
         tokio::select! {
             // What has ended must not count against the limit.
             biased;
-            Some(ended) = connections.join_next() => report(ended),
+            Some(ended) = connections.join_next_with_id() => {
+                places.free(ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id));
+                report(&ended);
+            }
             accepted = listener.accept() => match accepted {
-                Ok((_, peer)) if connections.len() >= limits.connections => {
-                    let refusals = site.refusals();
-                    refusals.tell(Refused::Connection, format_args!("{peer}: too many connections"));
-                }
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(limits, stream, tls.clone(), peer, site.clone()));
+                    if places.make_room() {
+                        let refusals = site.refusals();
+                        refusals.tell(Refused::Connection, format_args!("{peer}: too many connections"));
+                        sleep(ROOM_PAUSE).await;
+                    }
+                    let (place, site, tls) = (Place::default(), Arc::clone(&site), tls.clone());
+                    let served = connection(limits, stream, tls, peer, site, place.clone());
+                    places.give(place, connections.spawn(served));
                 }
                 Err(error) => {
                     site.refusals().tell(
@@ -99,24 +116,31 @@ async fn connection(
     tls: Option<TlsAcceptor>,
     peer: SocketAddr,
     site: Arc<Site>,
+    place: Place,
 ) {
     let Some(tls) = tls else {
-        return requests(limits, stream, peer, site).await;
+        return requests(limits, stream, peer, site, place).await;
     };
     match timeout(limits.head, tls.accept(stream)).await {
-        Ok(Ok(stream)) => requests(limits, stream, peer, site).await,
+        Ok(Ok(stream)) => requests(limits, stream, peer, site, place).await,
         Ok(Err(error)) => debug!(target: "stats", %peer, %error, "TLS was not agreed on"),
         Err(_) => debug!(target: "stats", %peer, "TLS took too long"),
     }
 }
 
-async fn requests<S>(limits: Limits, stream: S, peer: SocketAddr, site: Arc<Site>)
+async fn requests<S>(limits: Limits, stream: S, peer: SocketAddr, site: Arc<Site>, place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let site = Arc::clone(&site);
-        async move { Ok::<_, Infallible>(site.answer(request, peer).await) }
+        let (site, place) = (Arc::clone(&site), place.clone());
+        async move {
+            let response = site.answer(request, peer).await;
+            if response.extensions().get::<LetIn>().is_some() {
+                place.let_in();
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -130,8 +154,11 @@ where
     }
 }
 
-fn report(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
+fn report(ended: &Result<(Id, ()), JoinError>) {
+    // One that had to go has not failed.
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
         error!(target: "stats", %error, "a connection to the stats page failed");
     }
 }

@@ -3,7 +3,8 @@
 //! Everything here only reads, but for orders to servers, which the supervisor carries out. The
 //! way of one request:
 //!
-//! - [`http`]: connections, bounded in number and in time.
+//! - [`thread`]: the thread that all of this runs on, which makes way for others.
+//! - [`http`]: connections, bounded in time, and in number by their [`places`].
 //! - [`refusals`]: those that are refused, counted and logged.
 //! - [`answer`]: who may ask for what, and the headers of each answer.
 //! - [`auth`]: the user name and the password. [`password`]: whether it is right. [`tries`]: how
@@ -34,11 +35,13 @@ pub mod orders;
 pub mod origin;
 pub mod page;
 pub mod password;
+mod places;
 pub mod refusals;
 pub mod row;
 pub mod rows;
 pub mod style;
 pub mod table;
+pub mod thread;
 pub mod tries;
 pub mod view;
 

@@ -40,7 +40,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
     }
 }
 
-/// Asks the stats page, whose thread also runs the checks. Without one, all that can be seen
+/// Asks the stats page, which knows whether the checks go on. Without one, all that can be seen
 /// from outside is that the frontends accept.
 fn examine(config: &Config) -> Result<String, String> {
     if let Some(stats) = &config.stats {

@@ -19,9 +19,10 @@ use tokio::task::LocalSet;
 use self::bind::Bound;
 pub use self::bind::{BindError, StartError};
 use self::listeners::Listeners;
+use crate::admin::Running;
 use crate::admin::health::{Point, Readiness};
 use crate::admin::orders::{self, Orders};
-use crate::admin::{self, Running};
+use crate::admin::thread::PageThread;
 use crate::api::socket::ApiSocket;
 use crate::api::{self, Api};
 use crate::checks::schedule;
@@ -156,7 +157,7 @@ impl Process {
         tokio::task::spawn_local(resolver::run(current.clone(), Rc::clone(&supervisor)));
         schedule::start_agents(&topology, &supervisor);
         schedule::start_checks(&topology, &supervisor, self.config.spread_checks).await;
-        tokio::task::spawn_local(tick(current.clone()));
+        tokio::task::spawn_local(tick(current.clone(), self.readiness.clone()));
         let hooks = HookCounts::new(&self.config.hooks);
         hooks::start(&self.config.hooks, &hooks, &journal, &current);
         let mut running = Running::new(current.clone(), journal, self.readiness.clone());
@@ -164,13 +165,18 @@ impl Process {
         let (orders, inbox) = Orders::channel();
         let obeying = orders::obey(inbox, current.clone(), Rc::clone(&supervisor));
         tokio::task::spawn_local(obeying);
-        for socket in self.stats {
-            let listener = tokio::net::TcpListener::from_std(sockets::listen(socket, None)?)?;
-            if let Some(settings) = &self.config.stats {
-                let (settings, running) = (Arc::new(settings.clone()), running.clone());
-                let site = admin::http::serve(listener, settings, running, Some(orders.clone()));
-                tokio::task::spawn_local(site);
-            }
+        if let Some(settings) = self.config.stats.clone().map(Arc::new) {
+            let listeners = self
+                .stats
+                .into_iter()
+                .map(|socket| sockets::listen(socket, None));
+            let listeners = listeners.collect::<io::Result<_>>()?;
+            let page = PageThread::start(listeners, settings, running.clone(), orders)?;
+            // It ends together with everything else on this thread.
+            tokio::task::spawn_local(async move {
+                let _page = page;
+                std::future::pending::<()>().await;
+            });
         }
         if let (Some(socket), Some(config)) = (self.api, &self.config.api) {
             let (listener, file) = socket.listen()?;
@@ -223,11 +229,12 @@ async fn drain(workers: Workers, grace: Duration, stop: impl Future<Output = ()>
     cut
 }
 
-/// Computes session rates, once a second.
-async fn tick(current: Current) {
+/// Computes session rates, once a second, and shows that this thread gets its turn.
+async fn tick(current: Current, readiness: Readiness) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     loop {
         seconds.tick().await;
+        readiness.beat(Instant::now());
         let topology = current.get();
         topology
             .frontends

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::admin::Running;
+use crate::config::StatsConfig;
 use crate::config::check::Secret;
 use crate::config::stats::{Password, Role, User};
 use crate::topology::Topology;
@@ -26,7 +28,7 @@ async fn start(limits: Limits, settings: StatsConfig, topology: Arc<Topology>) -
     server.spawn(serve_within(
         limits,
         listener,
-        Site::new(settings.into(), Running::of(topology), None),
+        Site::new(settings.into(), Running::of(topology), None).into(),
         None,
     ));
     Served {
@@ -273,24 +275,44 @@ async fn a_client_that_does_not_read_is_given_up() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed_at_once() {
+async fn one_connection_too_many_takes_the_place_of_the_oldest() {
     let limits = Limits {
         connections: 2,
         ..LIMITS
     };
     let served = start(limits, settings(), farms()).await;
-    let mut first = served.connect().await;
-    let _second = served.connect().await;
-    let mut third = served.connect().await;
-    assert_eq!(read_to_end(&mut third).await, "");
+    let mut stalled = [served.connect().await, served.connect().await];
     let last = b"GET /nothing HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
-    first.write_all(last).await.unwrap();
-    assert_status(&read_to_end(&mut first).await, "404 Not Found");
-    drop(first);
-    let deadline = Instant::now() + PATIENCE;
-    while served.get("/nothing").await.is_empty() {
-        assert!(Instant::now() < deadline, "a place should be free again");
+    assert_status(&served.send(last).await, "404 Not Found");
+    assert_eq!(read_to_end(&mut stalled[0]).await, "");
+    stalled[1].write_all(last).await.unwrap();
+    assert_status(&read_to_end(&mut stalled[1]).await, "404 Not Found");
+}
+
+#[tokio::test]
+async fn nobody_who_was_let_in_is_thrown_out_by_strangers() {
+    let limits = Limits {
+        connections: 3,
+        ..LIMITS
+    };
+    let served = start(limits, locked(), farms()).await;
+    let mut known = served.connect().await;
+    let request = format!(
+        "GET /;csv HTTP/1.1\r\nHost: test\r\n{}\r\n",
+        authorization("admin:admin")
+    );
+    known.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    known.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let mut strangers = Vec::new();
+    for _ in 0..10 {
+        strangers.push(served.connect().await);
+        assert_status(&served.get("/").await, "401 Unauthorized");
     }
+    let last = request.replace("Host", "Connection: close\r\nHost");
+    known.write_all(last.as_bytes()).await.unwrap();
+    assert!(read_to_end(&mut known).await.contains("HTTP/1.1 200 OK"));
 }
 
 #[tokio::test]
