@@ -15,6 +15,7 @@
 //! - [`hooks`]: programs and URLs that are told when something happens.
 //! - [`admin`]: the stats page, which only reads.
 //! - [`api`]: HAProxy's runtime API on a Unix socket.
+//! - [`upgrade`]: one process takes over from another.
 //! - [`privileges`]: what the process gives up. [`notify`]: what the service manager is told.
 //! - [`process`]: what starts in which order, and how it stops.
 //! - [`descriptors`]: how many sessions there may be.
@@ -46,3 +47,4 @@ pub mod state;
 pub mod supervisor;
 pub mod sys;
 pub mod topology;
+pub mod upgrade;

@@ -14,6 +14,11 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// Says that another process has taken over.
+pub fn succeeded_by(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
 /// Says that it stops: no new sessions.
 pub fn stopping() {
     tell(&[

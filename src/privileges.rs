@@ -23,7 +23,8 @@ use nix::unistd::{
 use rustix::io::Errno;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
-    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
+    set_keep_capabilities, set_no_new_privs,
 };
 
 use crate::config::Config;
@@ -214,6 +215,29 @@ fn keep_only(kept: CapabilitySet) -> rustix::io::Result<()> {
     clear_ambient_capability_set()
 }
 
+/// Has what `start` starts begin with the capabilities of this process, which programs do not
+/// get otherwise.
+///
+/// # Errors
+/// When the system refuses; then nothing is started.
+pub fn pass_on<T>(start: impl FnOnce() -> T) -> io::Result<T> {
+    if geteuid().is_root() {
+        return Ok(start());
+    }
+    let own = capabilities(None)?;
+    let passed = CapabilitySets {
+        inheritable: own.permitted,
+        ..own
+    };
+    set_capabilities(None, passed)?;
+    let mut all = own.permitted.iter();
+    let raised = all.try_for_each(|one| configure_capability_in_ambient_set(one, true));
+    let started = raised.map(|()| start());
+    clear_ambient_capability_set()?;
+    set_capabilities(None, own)?;
+    Ok(started?)
+}
+
 /// What the operator wants to keep, for what a later configuration may need.
 fn kept_on_demand(privileges: &PrivilegesConfig) -> CapabilitySet {
     let sets = privileges.setcap.iter().map(|capability| match capability {
@@ -240,6 +264,7 @@ fn written_to(config: &Config) -> BTreeSet<PathBuf> {
     let state = config.state.as_ref().map(|state| &state.file);
     let api = config.api.as_ref().map(|api| &api.socket);
     let files = state.into_iter().chain(&config.events.file).chain(api);
+    let files = files.chain(&config.upgrade_socket);
     let directory = |file: &PathBuf| match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),

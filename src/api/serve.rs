@@ -35,7 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves the runtime API for ever. When it is dropped, every connection is closed and the
 /// socket's path is free.
-pub async fn serve(listener: UnixListener, _file: SocketFile, api: Rc<Api>, level: Level) {
+pub async fn serve(listener: UnixListener, _file: Rc<SocketFile>, api: Rc<Api>, level: Level) {
     let mut connections = JoinSet::new();
     loop {
         let has_place = connections.len() < CONNECTIONS;

@@ -1,9 +1,11 @@
 //! The socket's file, whose it is and who may open it.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use nix::unistd::{Group, User};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -18,7 +20,7 @@ const BACKLOG: i32 = 64;
 #[derive(Debug)]
 pub struct ApiSocket {
     socket: Socket,
-    file: SocketFile,
+    file: Rc<SocketFile>,
 }
 
 /// The path of a socket.
@@ -27,6 +29,8 @@ pub struct SocketFile {
     path: PathBuf,
     /// Its device and inode: another process may have put its own there since.
     identity: (u64, u64),
+    /// Whether it is another process's, which has the same socket.
+    left: Cell<bool>,
 }
 
 impl ApiSocket {
@@ -53,11 +57,18 @@ impl ApiSocket {
             let _ = fs::remove_file(&unready);
             return Err(error);
         }
-        let made = fs::metadata(path)?;
-        let file = SocketFile {
-            path: path.clone(),
-            identity: (made.dev(), made.ino()),
-        };
+        let file = Rc::new(SocketFile::of(path)?);
+        Ok(Self { socket, file })
+    }
+
+    /// The socket at `path` that another process listens on. The path is that one's until
+    /// [`SocketFile::own`].
+    ///
+    /// # Errors
+    /// When its file is gone.
+    pub fn inherited(socket: Socket, path: &Path) -> io::Result<Self> {
+        let file = Rc::new(SocketFile::of(path)?);
+        file.leave();
         Ok(Self { socket, file })
     }
 
@@ -65,15 +76,44 @@ impl ApiSocket {
     ///
     /// # Errors
     /// When the system refuses, or outside of an event loop.
-    pub fn listen(self) -> io::Result<(UnixListener, SocketFile)> {
+    pub fn listen(self) -> io::Result<(UnixListener, Rc<SocketFile>)> {
         self.socket.listen(BACKLOG)?;
         let listener = std::os::unix::net::UnixListener::from(self.socket);
         Ok((UnixListener::from_std(listener)?, self.file))
     }
 }
 
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        let file = fs::metadata(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            identity: (file.dev(), file.ino()),
+            left: Cell::new(false),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves the path to another process.
+    pub fn leave(&self) {
+        self.left.set(true);
+    }
+
+    /// Takes the path from another process.
+    pub fn own(&self) {
+        self.left.set(false);
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if self.left.get() {
+            return;
+        }
         let is_ours = fs::symlink_metadata(&self.path)
             .is_ok_and(|file| (file.dev(), file.ino()) == self.identity);
         if is_ours {

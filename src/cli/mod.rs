@@ -90,6 +90,9 @@ struct RunArguments {
     /// The configuration file
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
+    /// Take over from the process that listens at `upgrade_socket`; if there is none, just start
+    #[arg(long)]
+    take_over: bool,
     /// Write log lines of this severity and above
     #[arg(long, value_name = "LEVEL", env = "BACKSTOP_LOG_LEVEL")]
     log_level: Option<LogLevel>,

@@ -11,6 +11,7 @@ use crate::config::{self, Config};
 use crate::log;
 use crate::process::Process;
 use crate::sys::limits;
+use crate::upgrade::{self, Inheritance};
 
 pub(super) fn run(arguments: &RunArguments) -> ExitCode {
     let colour = io::stderr().is_terminal();
@@ -24,13 +25,36 @@ pub(super) fn run(arguments: &RunArguments) -> ExitCode {
     eprint!("{}", loaded.warnings.render(colour));
     let mut config = loaded.config;
     override_log(&mut config, arguments);
-    serve(config)
+    let inheritance = if arguments.take_over {
+        match take_over(&config) {
+            Ok(inheritance) => inheritance,
+            Err(error) => {
+                eprintln!("error: {error}\nNothing was started.");
+                return ExitCode::from(FAILED);
+            }
+        }
+    } else {
+        None
+    };
+    serve(config, inheritance)
+}
+
+/// What the process that is to be taken over has; `None` if there is none.
+fn take_over(config: &Config) -> Result<Option<Inheritance>, String> {
+    let Some(path) = &config.upgrade_socket else {
+        return Err("`--take-over` needs `upgrade_socket` in the configuration".to_owned());
+    };
+    let failed = |error| {
+        let path = path.display();
+        format!("the process at {path} cannot be taken over: {error}")
+    };
+    upgrade::take::take(path).map_err(failed)
 }
 
 /// Runs the proxy on a valid configuration until it is told to stop.
-pub(super) fn serve(config: Config) -> ExitCode {
+fn serve(config: Config, inheritance: Option<Inheritance>) -> ExitCode {
     let log_config = config.log;
-    let process = match bind(config) {
+    let process = match bind(config, inheritance) {
         Ok(process) => process,
         Err(code) => return code,
     };
@@ -46,10 +70,11 @@ pub(super) fn serve(config: Config) -> ExitCode {
     }
 }
 
-/// Takes the addresses of `config`, or tells which of them cannot be had.
-pub(super) fn bind(config: Config) -> Result<Process, ExitCode> {
+/// Takes the addresses of `config`, those in `inheritance` from there, or tells which of them
+/// cannot be had.
+pub(super) fn bind(config: Config, inheritance: Option<Inheritance>) -> Result<Process, ExitCode> {
     limits::raise_open_files();
-    Process::bind(config).map_err(|errors| {
+    Process::take_over(config, inheritance).map_err(|errors| {
         for error in errors {
             eprintln!("error: {error}");
         }

@@ -23,7 +23,7 @@ mod warn;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::check::{AgentConfig, CheckConfig, CheckKind};
@@ -143,6 +143,8 @@ pub struct Config {
     pub api: Option<ApiConfig>,
     /// What the process may do once it has its addresses.
     pub privileges: PrivilegesConfig,
+    /// Where another process asks for what this one has, to take over.
+    pub upgrade_socket: Option<PathBuf>,
     /// What outlives a restart, and where.
     pub state: Option<StateConfig>,
     /// What is done when something happens, in declaration order.

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -53,6 +54,7 @@ pub(super) struct RawConfig {
     pub(super) state: Option<StateConfig>,
     pub(super) privileges: PrivilegesConfig,
     pub(super) hooks: Vec<RawHook>,
+    pub(super) upgrade_socket: Option<PathBuf>,
 }
 
 /// `[defaults]`.
@@ -155,6 +157,7 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
         hooks: named(r, &mut fields, "hooks", Kind::Hooks, hooks::hook)
             .given()
             .unwrap_or_default(),
+        upgrade_socket: process::upgrade_socket(r, &mut fields),
     };
     fields.finish(r);
     config

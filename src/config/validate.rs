@@ -54,6 +54,7 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
         events: raw.events.clone().unwrap_or_default(),
         api: raw.api.clone(),
         privileges: raw.privileges.clone(),
+        upgrade_socket: raw.upgrade_socket.clone(),
         state: raw.state.clone(),
         hooks: hooks?,
     })

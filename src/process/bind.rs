@@ -3,15 +3,18 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use socket2::Socket;
 
+use crate::api::socket::ApiSocket;
+use crate::config::operation::{ApiConfig, Level};
 use crate::config::{BackendConfig, Config};
 use crate::descriptors::Shortfall;
 use crate::privileges::PrivilegeError;
 use crate::sys::options::SocketOptions;
 use crate::sys::sockets;
+use crate::upgrade::{Inheritance, offer, take};
 
 /// What cannot be had, and nothing is started without.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub enum StartError {
     EventFile(PathBuf, io::Error),
     /// The socket of the runtime API.
     Api(PathBuf, io::Error),
+    /// The socket that the next process asks at.
+    Upgrade(PathBuf, io::Error),
     /// The user, or what it may do.
     Privileges(PrivilegeError),
 }
@@ -40,12 +45,21 @@ impl fmt::Display for StartError {
             Self::Api(path, error) => {
                 let path = path.display();
                 write!(f, "the runtime API cannot listen on {path}: ")?;
-                match error.kind() {
-                    io::ErrorKind::AddrInUse => f.write_str("another process is listening there"),
-                    _ => write!(f, "{error}"),
-                }
+                taken_or(error, f)
+            }
+            Self::Upgrade(path, error) => {
+                let path = path.display();
+                write!(f, "`upgrade_socket` cannot be made at {path}: ")?;
+                taken_or(error, f)
             }
         }
+    }
+}
+
+fn taken_or(error: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => f.write_str("another process is listening there"),
+        _ => write!(f, "{error}"),
     }
 }
 
@@ -87,7 +101,7 @@ impl fmt::Display for BindError {
 pub(super) struct Bound {
     /// As configured.
     pub(super) address: SocketAddr,
-    /// One for each worker.
+    /// One for each worker; more if the process that had them before had more workers.
     pub(super) sockets: Vec<Socket>,
     /// Connections that may wait to be accepted.
     pub(super) backlog: Option<u32>,
@@ -116,6 +130,89 @@ pub(super) fn frontends(
         }
     }
     bound
+}
+
+/// Takes what `config` has frontends for from `inheritance`, one socket at least for each worker.
+pub(super) fn inherited(
+    config: &Config,
+    workers: usize,
+    inheritance: &mut Inheritance,
+    errors: &mut Vec<StartError>,
+) -> Vec<Bound> {
+    let mut bound = Vec::new();
+    for frontend in &config.frontends {
+        for &address in &frontend.bind {
+            let Some(sockets) = inheritance.sockets(&offer::tcp(address)) else {
+                continue;
+            };
+            match take::at_least(workers, sockets) {
+                Ok(sockets) => bound.push(Bound {
+                    address,
+                    sockets,
+                    backlog: frontend.socket.backlog,
+                }),
+                Err(error) => errors.push(StartError::Bind(BindError {
+                    owner: format!("frontend {}", frontend.name),
+                    purpose: "go on to listen on",
+                    address,
+                    error,
+                })),
+            }
+        }
+    }
+    bound
+}
+
+/// Takes the addresses of the stats page, those that the old process has from there.
+pub(super) fn stats(
+    config: &Config,
+    mut inheritance: Option<&mut Inheritance>,
+    errors: &mut Vec<StartError>,
+) -> Vec<(SocketAddr, Socket)> {
+    let mut stats = Vec::new();
+    for &address in config.stats.iter().flat_map(|stats| &stats.bind) {
+        let had = inheritance.as_mut();
+        let sockets = match had.and_then(|had| had.sockets(&offer::tcp(address))) {
+            Some(sockets) => Ok(sockets),
+            None => listen_on(
+                "the stats page".into(),
+                address,
+                1,
+                &SocketOptions::default(),
+            ),
+        };
+        match sockets {
+            Ok(sockets) => stats.extend(sockets.into_iter().map(|socket| (address, socket))),
+            Err(error) => errors.push(error),
+        }
+    }
+    stats
+}
+
+/// A Unix socket as `config` wants it, from the old process if it has it.
+pub(super) fn unix(
+    config: &ApiConfig,
+    inheritance: Option<&mut Inheritance>,
+) -> io::Result<ApiSocket> {
+    let sockets = inheritance.and_then(|had| had.sockets(&offer::unix(&config.socket)));
+    let socket = sockets.and_then(|mut sockets| sockets.pop());
+    match socket.map(|socket| ApiSocket::inherited(socket, &config.socket)) {
+        Some(Ok(socket)) => Ok(socket),
+        // Without its file nobody could connect to it.
+        Some(Err(_)) | None => ApiSocket::bind(config),
+    }
+}
+
+/// The socket at `path` where the next process asks, which is for root and whoever this process
+/// becomes.
+pub(super) fn upgrade(path: &Path, config: &Config) -> ApiConfig {
+    ApiConfig {
+        socket: path.to_owned(),
+        mode: 0o600,
+        user: config.privileges.user.clone(),
+        group: None,
+        level: Level::Admin,
+    }
 }
 
 /// `count` sockets for an address of `owner`, which do not listen yet.

@@ -2,12 +2,16 @@
 //! stops.
 //!
 //! - [`bind`]: what the configuration needs, taken before anything starts.
+//! - [`handover`]: this process and the one that takes over from it.
 //! - [`listeners`]: the frontends' listeners while it runs.
 
 mod bind;
+mod handover;
 mod listeners;
 
+use std::collections::HashSet;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -18,6 +22,7 @@ use tokio::task::LocalSet;
 
 use self::bind::Bound;
 pub use self::bind::{BindError, StartError};
+use self::handover::Handover;
 use self::listeners::Listeners;
 use crate::admin::Running;
 use crate::admin::health::{Point, Readiness};
@@ -35,11 +40,11 @@ use crate::notify;
 use crate::privileges;
 use crate::proxy::{Sessions, Stage, Workers};
 use crate::resolver;
-use crate::state::{self, Keeper};
+use crate::state::{self, Clock, Keeper, Saved};
 use crate::supervisor::Supervisor;
-use crate::sys::options::SocketOptions;
 use crate::sys::{limits, sockets};
 use crate::topology::{Admission, Current, Topology};
+use crate::upgrade::{Inheritance, Offer, Predecessor, offer};
 
 /// A proxy that holds its addresses and has not begun to serve.
 #[derive(Debug)]
@@ -47,10 +52,14 @@ pub struct Process {
     config: Config,
     current: Current,
     frontends: Vec<Bound>,
-    stats: Vec<Socket>,
+    stats: Vec<(SocketAddr, Socket)>,
     journal: Journal,
     readiness: Readiness,
     api: Option<ApiSocket>,
+    /// Where the next process asks.
+    upgrade: Option<ApiSocket>,
+    /// The process before this one, and what it knows.
+    predecessor: Option<(Predecessor, Saved)>,
     workers: usize,
 }
 
@@ -60,23 +69,41 @@ impl Process {
     /// # Errors
     /// All that cannot be had.
     pub fn bind(config: Config) -> Result<Self, Vec<StartError>> {
+        Self::take_over(config, None)
+    }
+
+    /// The same with the addresses of a process that has them, which goes on until this one is
+    /// ready.
+    ///
+    /// # Errors
+    /// All that cannot be had.
+    pub fn take_over(
+        config: Config,
+        mut inheritance: Option<Inheritance>,
+    ) -> Result<Self, Vec<StartError>> {
         let workers = config.threads.or_else(|| available_parallelism().ok());
         let workers = workers.map_or(1, std::num::NonZero::get);
         let (maxconn, possible) = descriptors::maxconn(&config, workers, limits::open_files())
             .map_err(|shortfall| vec![StartError::Descriptors(shortfall)])?;
         let mut errors = Vec::new();
-        let frontends = bind::frontends(&config, workers, |_| true, &mut errors);
-        let mut stats = Vec::new();
-        for &address in config.stats.iter().flat_map(|stats| &stats.bind) {
-            let no_options = SocketOptions::default();
-            match bind::listen_on("the stats page".into(), address, 1, &no_options) {
-                Ok(sockets) => stats.extend(sockets),
-                Err(error) => errors.push(error),
-            }
-        }
+        let mut frontends = match &mut inheritance {
+            Some(had) => bind::inherited(&config, workers, had, &mut errors),
+            None => Vec::new(),
+        };
+        let had: HashSet<_> = frontends.iter().map(|bound| bound.address).collect();
+        let is_new = |address| !had.contains(&address);
+        frontends.extend(bind::frontends(&config, workers, is_new, &mut errors));
+        let stats = bind::stats(&config, inheritance.as_mut(), &mut errors);
         let api = config.api.as_ref().and_then(|api| {
             let failed = |error| errors.push(StartError::Api(api.socket.clone(), error));
-            ApiSocket::bind(api).map_err(failed).ok()
+            bind::unix(api, inheritance.as_mut()).map_err(failed).ok()
+        });
+        let upgrade = config.upgrade_socket.as_ref().and_then(|path| {
+            let failed = |error| errors.push(StartError::Upgrade(path.clone(), error));
+            let socket = bind::upgrade(path, &config);
+            bind::unix(&socket, inheritance.as_mut())
+                .map_err(failed)
+                .ok()
         });
         // What comes after this has to work as it will later, for a reload too.
         if let Err(error) = privileges::give_up(&config) {
@@ -101,6 +128,8 @@ impl Process {
             journal,
             readiness: Readiness::default(),
             api,
+            upgrade,
+            predecessor: inheritance.map(Inheritance::rest),
             workers,
         })
     }
@@ -126,11 +155,25 @@ impl Process {
             let readiness = self.readiness.clone();
             let (current, journal) = (self.current.clone(), self.journal.clone());
             let state = self.config.state.clone();
-            let workers = self.start().await?;
+            let (workers, handover) = self.start().await?;
             let keeper = state.map(|state| Keeper::start(&state, current, journal));
-            stop().await;
+            let heir = tokio::select! {
+                () = stop() => None,
+                heir = handover.heir() => Some(heir),
+            };
             readiness.reach(Point::Stopping);
-            notify::stopping();
+            let keeper = if let Some(heir) = heir {
+                workers.stage().send_replace(Stage::Draining);
+                handover.leave(heir);
+                if let Some(keeper) = keeper {
+                    keeper.leave();
+                }
+                None
+            } else {
+                notify::stopping();
+                handover.close();
+                keeper
+            };
             let cut = drain(workers, grace, stop()).await;
             if let Some(keeper) = keeper {
                 keeper.finish();
@@ -143,14 +186,17 @@ impl Process {
         cut
     }
 
-    async fn start(self) -> io::Result<Workers> {
+    async fn start(self) -> io::Result<(Workers, Handover)> {
         let (sessions, queues) = Sessions::channel(self.workers);
         let (current, journal) = (self.current.clone(), self.journal.clone());
         let topology = current.get();
         let watched = sessions.clone();
         let supervisor = Supervisor::new(current.clone(), sessions.clone(), journal.clone());
-        if let Some(config) = &self.config.state {
-            state::restore(config, &topology);
+        let (predecessor, saved) = self.predecessor.unzip();
+        match (saved, &self.config.state) {
+            (Some(saved), _) => state::tell_ignored(&saved.apply(&topology, Clock::now())),
+            (None, Some(config)) => state::restore(config, &topology),
+            (None, None) => {}
         }
         supervisor.resume_probations();
         resolver::resolve_all(&topology, &supervisor).await;
@@ -165,33 +211,47 @@ impl Process {
         let (orders, inbox) = Orders::channel();
         let obeying = orders::obey(inbox, current.clone(), Rc::clone(&supervisor));
         tokio::task::spawn_local(obeying);
+        let offer = Offer::new(self.upgrade.is_some());
+        let mut handover = Handover::new(offer.clone(), current.clone());
         if let Some(settings) = self.config.stats.clone().map(Arc::new) {
-            let listeners = self
-                .stats
-                .into_iter()
-                .map(|socket| sockets::listen(socket, None));
-            let listeners = listeners.collect::<io::Result<_>>()?;
+            let (mut listeners, mut offered) = (Vec::new(), Vec::new());
+            for (address, socket) in self.stats {
+                let listener = sockets::listen(socket, None)?;
+                offered.push(offer.add(offer::tcp(address), &[&listener])?);
+                listeners.push(listener);
+            }
             let page = PageThread::start(listeners, settings, running.clone(), orders)?;
             // It ends together with everything else on this thread.
-            tokio::task::spawn_local(async move {
+            let service = tokio::task::spawn_local(async move {
                 let _page = page;
                 std::future::pending::<()>().await;
             });
+            handover.add(offered, service.abort_handle());
         }
         if let (Some(socket), Some(config)) = (self.api, &self.config.api) {
             let (listener, file) = socket.listen()?;
+            let offered = handover.add_file(&offer, &file, &listener)?;
             let api = Rc::new(Api {
                 running,
                 supervisor: Rc::clone(&supervisor),
                 sessions,
             });
-            tokio::task::spawn_local(api::serve::serve(listener, file, api, config.level));
+            let service = api::serve::serve(listener, file, api, config.level);
+            let service = tokio::task::spawn_local(service);
+            handover.add([offered], service.abort_handle());
         }
         tokio::task::spawn_local(notify::watchdog(watched));
         supervisor.begin();
         let workers = Workers::start(&current, queues, self.config.log, self.config.pin_threads)?;
-        let mut listeners = Listeners::new(workers.listeners());
+        let mut listeners = Listeners::new(workers.listeners(), offer.clone());
         listeners.open(self.frontends)?;
+        handover.keep(listeners);
+        if let Some(socket) = self.upgrade {
+            handover.listen(&offer, socket)?;
+        }
+        if let Some(predecessor) = predecessor {
+            handover.succeed(predecessor).await;
+        }
         self.readiness.reach(Point::Ready);
         let size = format!(
             "{} frontends, {} backends, {} servers, {} worker threads, at most {} sessions.",
@@ -203,7 +263,7 @@ impl Process {
         );
         tracing::info!(target: "process", "Backstop is ready: {size}");
         notify::ready(&size);
-        Ok(workers)
+        Ok((workers, handover))
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) fn empty_config() -> Config {
         events: EventsConfig::default(),
         api: None,
         privileges: PrivilegesConfig::default(),
+        upgrade_socket: None,
         state: None,
         hooks: Vec::new(),
     }

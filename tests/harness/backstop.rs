@@ -118,6 +118,11 @@ impl Backstop {
         self.daemon.signal(signal);
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !self.daemon.is_running()
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.daemon.wait()

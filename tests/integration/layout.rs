@@ -26,6 +26,7 @@ const ORDER: &[&str] = &[
     "hooks",
     "admin",
     "api",
+    "upgrade",
     "privileges",
     "notify",
     "process",

@@ -24,3 +24,4 @@ mod scenarios;
 mod secrets;
 mod simulation;
 mod state;
+mod upgrade;

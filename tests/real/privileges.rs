@@ -6,7 +6,7 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 
 use libtest_mimic::Trial;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::harness::backstop::{self, Backstop};
 use crate::harness::farm::Farm;
@@ -26,7 +26,7 @@ const BIND_LOW_PORTS: u64 = 1 << 10;
 const ADMIN: u64 = 1 << 12;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 7] = [
         (
             "privileges_root_is_given_up_in_every_thread",
             root_is_given_up,
@@ -38,6 +38,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         (
             "privileges_only_what_is_needed_is_kept",
             only_what_is_needed,
+        ),
+        (
+            "privileges_are_the_same_after_an_upgrade",
+            the_same_after_an_upgrade,
         ),
         (
             "privileges_root_without_a_user_stays_root",
@@ -166,6 +170,34 @@ fn only_what_is_needed() {
         assert_eq!(thread.capabilities("CapPrm"), kept);
         assert_eq!(thread.capabilities("CapAmb"), 0);
     }
+}
+
+fn the_same_after_an_upgrade() {
+    let top = format!(
+        "user = {NOBODY}\nsetcap = \"cap_net_bind_service\"\nlandlock = true\nupgrade_socket = \
+         \"DIR/upgrade\""
+    );
+    let mut confined = Confined::start(&top, "socket = { mark = 7 }");
+    confined.backstop.signal(Signal::USR2);
+    let line = confined.backstop.wait_for_log("has taken over");
+    let pid = line.split("Process ").nth(1).expect("a process");
+    let pid = pid.split(' ').next().and_then(|pid| pid.parse().ok());
+    let pid = pid.and_then(Pid::from_raw).expect("its number");
+    wait_until("the old process should end", || {
+        confined.backstop.has_ended()
+    });
+    // The address is one that this process could not have bound, and connections are marked.
+    confined.serves();
+    for thread in threads(pid) {
+        assert_eq!(thread.field("Uid")[1], NOBODY.to_string());
+        assert_eq!(thread.capabilities("CapEff"), BIND_LOW_PORTS | ADMIN);
+        assert_eq!(thread.capabilities("CapAmb"), 0);
+        assert_eq!(thread.capabilities("CapInh"), 0);
+    }
+    kill_process(pid, Signal::TERM).expect("it runs");
+    wait_until("the new process should end", || {
+        test_kill_process(pid).is_err()
+    });
 }
 
 fn root_without_a_user() {

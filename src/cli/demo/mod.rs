@@ -73,7 +73,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn run(arguments: DemoArguments) -> ExitCode {
     let prepared = Setup::new(arguments).and_then(|setup| Ok((setup.config()?, setup)));
     match prepared {
-        Ok((config, setup)) => match bind(config) {
+        Ok((config, setup)) => match bind(config, None) {
             Ok(process) => serve(process, setup),
             Err(code) => code,
         },

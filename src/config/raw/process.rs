@@ -7,6 +7,7 @@ use super::operation::owner;
 use crate::config::fields::{Fields, Item, Reader, one_or_list};
 use crate::config::operation::{Capability, PrivilegesConfig, StateConfig};
 use crate::config::report::Problem;
+use crate::config::value;
 
 /// Long enough for a machine that is repaired, short enough that somebody still knows why a
 /// server is in maintenance.
@@ -47,6 +48,14 @@ fn capabilities(r: &mut Reader<'_>, item: Item<'_>) -> Vec<Capability> {
     items
         .filter_map(|item| r.choice(item, &CAPABILITIES))
         .collect()
+}
+
+/// `upgrade_socket`.
+pub(super) fn upgrade_socket(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<PathBuf> {
+    let path = fields
+        .read("upgrade_socket", |item| r.parsed(item, value::socket_path))
+        .given();
+    path.map(|path| path.value)
 }
 
 /// `state_file` and `state_max_age`.
