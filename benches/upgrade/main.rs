@@ -37,6 +37,9 @@ struct Arguments {
     /// How many processes take over, one after the other
     #[arg(long, default_value_t = 50)]
     upgrades: usize,
+    /// Between two of them, in milliseconds
+    #[arg(long, default_value_t = 400)]
+    pause: u64,
     /// Clients that open connections one after the other
     #[arg(long, default_value_t = 4)]
     clients: usize,
@@ -93,6 +96,7 @@ fn main() -> ExitCode {
         let asked = Instant::now();
         processes.push(start(number));
         times.push(asked.elapsed());
+        thread::sleep(Duration::from_millis(arguments.pause));
     }
     let took = began.elapsed();
     stop.store(true, Relaxed);
