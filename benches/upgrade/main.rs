@@ -85,7 +85,7 @@ fn main() -> ExitCode {
         .map(|_| client(farm.entrance(), Arc::clone(&stop)))
         .collect();
     let stayers = Stayers::default();
-    let user = stayers.use_until(Arc::clone(&stop));
+    let in_use = stayers.use_until(Arc::clone(&stop));
     let (mut processes, mut times) = (vec![first], Vec::new());
     let began = Instant::now();
     for number in 1..=arguments.upgrades {
@@ -100,7 +100,7 @@ fn main() -> ExitCode {
     }
     let took = began.elapsed();
     stop.store(true, Relaxed);
-    let (uses, broken) = user.join().expect("no panic");
+    let (uses, broken) = in_use.join().expect("no panic");
     let seen = clients
         .into_iter()
         .map(|client| client.join().expect("no panic"));
