@@ -2,6 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
@@ -35,7 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves the runtime API for ever. When it is dropped, every connection is closed and the
 /// socket's path is free.
-pub async fn serve(listener: UnixListener, _file: Rc<SocketFile>, api: Rc<Api>, level: Level) {
+pub async fn serve(listener: UnixListener, _file: Arc<SocketFile>, api: Rc<Api>, level: Level) {
     let mut connections = JoinSet::new();
     loop {
         let has_place = connections.len() < CONNECTIONS;

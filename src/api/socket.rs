@@ -1,11 +1,11 @@
 //! The socket's file, whose it is and who may open it.
 
-use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::unistd::{Group, User};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -20,7 +20,7 @@ const BACKLOG: i32 = 64;
 #[derive(Debug)]
 pub struct ApiSocket {
     socket: Socket,
-    file: Rc<SocketFile>,
+    file: Arc<SocketFile>,
 }
 
 /// The path of a socket.
@@ -30,7 +30,7 @@ pub struct SocketFile {
     /// Its device and inode: another process may have put its own there since.
     identity: (u64, u64),
     /// Whether it is another process's, which has the same socket.
-    left: Cell<bool>,
+    left: AtomicBool,
 }
 
 impl ApiSocket {
@@ -57,7 +57,7 @@ impl ApiSocket {
             let _ = fs::remove_file(&unready);
             return Err(error);
         }
-        let file = Rc::new(SocketFile::of(path)?);
+        let file = Arc::new(SocketFile::of(path)?);
         Ok(Self { socket, file })
     }
 
@@ -67,7 +67,7 @@ impl ApiSocket {
     /// # Errors
     /// When its file is gone.
     pub fn inherited(socket: Socket, path: &Path) -> io::Result<Self> {
-        let file = Rc::new(SocketFile::of(path)?);
+        let file = Arc::new(SocketFile::of(path)?);
         file.leave();
         Ok(Self { socket, file })
     }
@@ -76,7 +76,7 @@ impl ApiSocket {
     ///
     /// # Errors
     /// When the system refuses, or outside of an event loop.
-    pub fn listen(self) -> io::Result<(UnixListener, Rc<SocketFile>)> {
+    pub fn listen(self) -> io::Result<(UnixListener, Arc<SocketFile>)> {
         self.socket.listen(BACKLOG)?;
         let listener = std::os::unix::net::UnixListener::from(self.socket);
         Ok((UnixListener::from_std(listener)?, self.file))
@@ -89,7 +89,7 @@ impl SocketFile {
         Ok(Self {
             path: path.to_owned(),
             identity: (file.dev(), file.ino()),
-            left: Cell::new(false),
+            left: AtomicBool::new(false),
         })
     }
 
@@ -100,18 +100,18 @@ impl SocketFile {
 
     /// Leaves the path to another process.
     pub fn leave(&self) {
-        self.left.set(true);
+        self.left.store(true, Relaxed);
     }
 
     /// Takes the path from another process.
     pub fn own(&self) {
-        self.left.set(false);
+        self.left.store(false, Relaxed);
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.left.get() {
+        if self.left.load(Relaxed) {
             return;
         }
         let is_ours = fs::symlink_metadata(&self.path)

@@ -4,7 +4,7 @@ use std::convert::identity;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
@@ -34,7 +34,7 @@ pub(super) struct Handover {
     /// Where the next process asks; `None` if there is no `upgrade_socket`.
     listener: Option<UnixListener>,
     /// Paths that are the next one's to remove.
-    files: Vec<Rc<SocketFile>>,
+    files: Vec<Arc<SocketFile>>,
     /// What serves the stats page and the runtime API, which the next one does then.
     services: Vec<AbortHandle>,
     /// What is offered as long as this process listens there.
@@ -73,10 +73,10 @@ impl Handover {
     pub(super) fn add_file(
         &mut self,
         offer: &Offer,
-        file: &Rc<SocketFile>,
+        file: &Arc<SocketFile>,
         listener: &UnixListener,
     ) -> io::Result<Offered> {
-        self.files.push(Rc::clone(file));
+        self.files.push(Arc::clone(file));
         offer.add(offer::unix(file.path()), &[listener])
     }
 
