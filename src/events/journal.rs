@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -31,6 +31,8 @@ struct Inner {
     last: watch::Sender<u64>,
     /// Those who are sent every record.
     followers: Mutex<Vec<mpsc::UnboundedSender<Arc<Record>>>>,
+    /// Whether another process records what happens.
+    left: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -50,12 +52,22 @@ impl Journal {
             file: file.map(Mutex::new),
             last: watch::Sender::new(0),
             followers: Mutex::default(),
+            left: AtomicBool::new(false),
         }))
+    }
+
+    /// Leaves events to another process, which has taken over: from now on they are only logged,
+    /// or hooks would run twice and the file would have them twice.
+    pub fn leave(&self) {
+        self.0.left.store(true, Relaxed);
     }
 
     /// Records an event that happens now.
     pub fn record(&self, event: Event) {
         log(&event);
+        if self.0.left.load(Relaxed) {
+            return;
+        }
         self.0.counts[event.kind_number()].fetch_add(1, Relaxed);
         let record = self.keep(event);
         if let Some(file) = &self.0.file {
@@ -184,6 +196,15 @@ mod tests {
         (1..4).for_each(|n| journal.record(down(n)));
         let got: Vec<_> = std::iter::from_fn(|| follower.try_recv().ok()).collect();
         assert_eq!(numbers(&got), [2, 3, 4]);
+    }
+
+    #[test]
+    fn what_happens_after_another_process_has_taken_over_is_not_recorded() {
+        let journal = Journal::new(9, None);
+        journal.record(down(0));
+        journal.leave();
+        journal.record(down(1));
+        assert_eq!(numbers(&journal.after(0, 9)), [1]);
     }
 
     #[tokio::test]

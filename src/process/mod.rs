@@ -156,7 +156,8 @@ impl Process {
             let (current, journal) = (self.current.clone(), self.journal.clone());
             let state = self.config.state.clone();
             let (workers, handover) = self.start().await?;
-            let keeper = state.map(|state| Keeper::start(&state, current, journal));
+            let events = journal.clone();
+            let keeper = state.map(|state| Keeper::start(&state, current, events));
             let heir = tokio::select! {
                 () = stop() => None,
                 heir = handover.heir() => Some(heir),
@@ -165,6 +166,7 @@ impl Process {
             let keeper = if let Some(heir) = heir {
                 workers.stage().send_replace(Stage::Draining);
                 handover.leave(heir);
+                journal.leave();
                 if let Some(keeper) = keeper {
                     keeper.leave();
                 }
