@@ -113,20 +113,28 @@ pub fn pipes(maxconn: u32, workers: usize) -> usize {
     (u64::from(maxconn) / SESSIONS_PER_PIPE) as usize / workers.max(1)
 }
 
+fn stats_binds(config: &Config) -> u64 {
+    let stats = config.stats.as_ref();
+    stats.map_or(0, |stats| stats.bind.len() as u64)
+}
+
 /// Descriptors that are no session's.
 fn fixed(config: &Config, workers: u64) -> u64 {
     let binds: usize = config.frontends.iter().map(|f| f.bind.len()).sum();
     // Besides its listener, each accept loop may hold a connection that waits for its turn.
     let listening = 2 * workers * binds as u64;
-    let stats = config.stats.as_ref();
-    let stats = stats.map_or(0, |stats| stats.bind.len() as u64 + OF_STATS);
+    let of_stats = config.stats.as_ref().map_or(0, |_| OF_STATS);
+    let stats = stats_binds(config) + of_stats;
     let api = config.api.as_ref().map_or(0, |_| 1 + OF_API);
+    // A copy of each listener is kept for the next process, and copied once more to be sent.
+    let copies = 2 * (workers * binds as u64 + stats_binds(config) + 2);
+    let upgrade = config.upgrade_socket.as_ref().map_or(0, |_| copies);
     let servers = config.backends.iter().flat_map(|backend| &backend.servers);
     let (programs, connections) = servers
         .map(checking)
         .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     let checks = connections.min(CHECKS) + programs.min(PROGRAMS) * OF_PROGRAM;
-    OF_PROCESS + OF_WORKER * workers + listening + stats + api + checks
+    OF_PROCESS + OF_WORKER * workers + listening + stats + api + upgrade + checks
 }
 
 /// Programs and connections that look after a server at the same time.

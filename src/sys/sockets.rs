@@ -49,9 +49,10 @@ pub fn listen(socket: Socket, backlog: Option<u32>) -> io::Result<TcpListener> {
 /// Has connections to a listening socket refused until [`resume`]; the address stays taken. Those
 /// that wait to be accepted are reset.
 pub fn pause(listener: &TcpListener) -> io::Result<()> {
-    // On Linux this ends listening and leaves the socket bound (as in HAProxy, `src/proto_tcp.c`,
-    // `tcp_suspend_receiver`).
-    SockRef::from(listener).shutdown(Shutdown::Read)
+    // On Linux this ends listening and leaves the socket bound. A shutdown would do so too, but not
+    // twice: on a socket that has been paused already, which another worker may have done where
+    // they share it, it has all later connections end at once.
+    Ok(rustix::net::connect_unspec(listener)?)
 }
 
 /// Undoes [`pause`].
@@ -140,6 +141,8 @@ fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
 
     #[test]
@@ -167,13 +170,17 @@ mod tests {
         )
         .unwrap();
         drop(chosen);
+        // Workers that share a listener each do so.
+        pause(&listener).unwrap();
         pause(&listener).unwrap();
         let refused = std::net::TcpStream::connect(address).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         resume(&listener).unwrap();
-        let _client = std::net::TcpStream::connect(address).unwrap();
+        let mut client = std::net::TcpStream::connect(address).unwrap();
         listener.set_nonblocking(false).unwrap();
-        listener.accept().unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        client.write_all(b"x").unwrap();
+        accepted.read_exact(&mut [0]).unwrap();
     }
 
     #[test]
