@@ -70,11 +70,18 @@ impl Served {
         ended.stdout
     }
 
-    /// The process that answers the runtime API.
-    fn pid(&self) -> i32 {
-        let info = self.ctl("show info");
+    /// The process that answers the runtime API; none if it is just being taken over, which closes
+    /// the connections that it has there.
+    fn answering(&self) -> Option<i32> {
+        let api = self.path("api");
+        let api = api.to_str().expect("UTF-8");
+        let info = backstop::run(&["ctl", "-s", api, "show", "info"]).stdout;
         let pid = info.lines().find_map(|line| line.strip_prefix("Pid: "));
-        pid.expect("Pid").parse().expect("a number")
+        pid.map(|pid| pid.parse().expect("a number"))
+    }
+
+    fn pid(&self) -> i32 {
+        self.answering().expect("an answer")
     }
 }
 
@@ -233,7 +240,8 @@ fn a_signal_starts_the_next_process() {
     let mut session = served.session();
     old.signal(Signal::USR2);
     let new = wait_for("another process should answer", || {
-        Some(served.pid()).filter(|pid| *pid != old.pid().as_raw_nonzero().get())
+        let pid = served.answering();
+        pid.filter(|pid| *pid != old.pid().as_raw_nonzero().get())
     });
     let new = Pid::from_raw(new).expect("a process");
     echo(&mut session);
