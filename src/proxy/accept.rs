@@ -1,13 +1,14 @@
 //! The accept loop.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -146,6 +147,7 @@ impl<'w> Entrance<'w> {
         loop {
             match listener.accept().await {
                 Ok((client, from)) => {
+                    expect_nothing(&client);
                     if starved
                         .take_if(|last| last.elapsed() > OVER_AFTER)
                         .is_some()
@@ -227,4 +229,12 @@ impl<'w> Entrance<'w> {
         let task = tokio::task::spawn_local(session);
         self.worker.sessions.set_task(key, task.abort_handle());
     }
+}
+
+/// Has tokio wait for what a client sends that was accepted just now: it assumes that something has
+/// come already, which is seldom so, and would have it read in vain.
+fn expect_nothing(client: &TcpStream) {
+    let nothing = || Err::<(), _>(ErrorKind::WouldBlock.into());
+    // It is an error by design.
+    let _ = client.try_io(Interest::READABLE, nothing);
 }

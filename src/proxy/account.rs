@@ -3,6 +3,7 @@
 //! An [`Account`] opens when a connection is accepted and closes exactly once, when it is
 //! dropped: whatever ends a session, a panic included, the counters stay right.
 
+mod bytes;
 mod queued;
 
 use std::fmt;
@@ -175,37 +176,15 @@ impl Account {
         Hungry::new(&self.worker)
     }
 
+    /// When the server was connected, or else when the client was.
+    pub(super) fn connected_at(&self) -> Instant {
+        self.accepted + self.connect_time.unwrap_or_default()
+    }
+
     /// Counts that the session got no server.
     pub(super) fn connect_failed(&mut self) {
         for counters in self.behind() {
             self.shard(counters).connect_errors.add(1);
-        }
-    }
-
-    /// Counts bytes read from the client.
-    pub(super) fn received(&mut self, bytes: usize) {
-        let forwarded = &self.forwarded.bytes_in;
-        forwarded.set(forwarded.get() + bytes as u64);
-        for counters in self.all() {
-            self.shard(counters).bytes_in.add(bytes as u64);
-        }
-    }
-
-    /// Counts bytes read from the server.
-    pub(super) fn answered(&mut self, bytes: usize) {
-        let forwarded = &self.forwarded.bytes_out;
-        forwarded.set(forwarded.get() + bytes as u64);
-        for counters in self.all() {
-            self.shard(counters).bytes_out.add(bytes as u64);
-        }
-    }
-
-    /// Counts bytes that were not copied, and whether the kernel refused to splice more.
-    pub(super) fn spliced(&self, bytes: usize, refused: bool) {
-        for counters in self.all() {
-            let shard = self.shard(counters);
-            shard.bytes_spliced.add(bytes as u64);
-            shard.splice_refusals.add(u64::from(refused));
         }
     }
 

@@ -8,17 +8,19 @@
 
 mod dial;
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 
-use self::dial::{Dialled, Failure, blame, dial, explain, lacking};
+use self::dial::{Dialled, Failure, blame, dial, explain, lacking, within};
 use super::account::Account;
 use crate::config::policy::Hedge;
 use crate::outcome::{Cause, Outcome, Phase};
@@ -71,8 +73,12 @@ struct Rival<'a> {
 struct Search<'a> {
     backend: &'a Arc<Backend>,
     account: &'a mut Account,
+    /// The session's.
+    timer: Pin<&'a mut Sleep>,
+    /// Whether it lasts so long that it matters whether the client is still there.
+    lasts: &'a Cell<bool>,
     /// Positions of the servers with a failed or running attempt.
-    tried: Vec<u32>,
+    tried: SmallVec<[u32; 4]>,
     /// Attempts begun.
     attempts: u32,
     /// Why the last one failed.
@@ -83,16 +89,20 @@ struct Search<'a> {
     phase: Phase,
 }
 
-/// Connects to a server of `backend` for `client`.
+/// Connects to a server of `backend` for `client`. `timer` is the session's, and may be left set.
 pub(super) async fn connect(
     backend: &Arc<Backend>,
     account: &mut Account,
     client: &TcpStream,
+    timer: Pin<&mut Sleep>,
 ) -> Result<TcpStream, Outcome> {
+    let lasts = &Cell::new(false);
     let mut search = Search {
         backend,
         account,
-        tried: Vec::new(),
+        timer,
+        lasts,
+        tried: SmallVec::new(),
         attempts: 0,
         failure: None,
         starved_since: None,
@@ -101,8 +111,7 @@ pub(super) async fn connect(
     let found = tokio::select! {
         biased;
         found = search.run() => found.ok_or(None),
-        // Only a reset: a client that has sent its request and closed that side still waits.
-        _ = client.ready(Interest::ERROR) => Err(Some(Cause::ClientAbort)),
+        () = reset(client, lasts) => Err(Some(Cause::ClientAbort)),
     };
     let (failure, phase) = (search.failure.take(), search.phase);
     match found {
@@ -129,6 +138,7 @@ impl Search<'_> {
                 Some(Won::Rival(stream, place)) => return Some((stream, place)),
                 None => drop(place),
             }
+            self.lasts.set(true);
             if self.is_starved() && !self.outlast_shortage().await {
                 return None;
             }
@@ -139,16 +149,33 @@ impl Search<'_> {
     /// One attempt and, while it is slow, its rivals.
     async fn attempt(&mut self, place: &Place) -> Option<Won> {
         let server = place.server();
-        let mut first = pin!(dial(&self.backend.config, server));
-        let Some(patience) = self.patience(server) else {
-            let dialled = first.await;
-            return self.finished(server, dialled).map(Won::First);
-        };
+        let (config, patience) = (&self.backend.config, self.patience(server));
+        let limit = config.timeout.connect;
+        let (began, was_suspected) = (Instant::now(), server.is_suspected());
+        let mut first = pin!(dial(config, server, began));
+        // Nearly every attempt ends within this, and needs no other timer.
+        let soon = [limit, patience].into_iter().flatten();
+        let soon = began + soon.fold(GLANCE, Duration::min);
+        self.timer.as_mut().reset(soon.into());
         tokio::select! {
             biased;
-            dialled = first.as_mut() => self.finished(server, dialled).map(Won::First),
-            () = slow(server, patience) => self.race(server, first).await,
+            dialled = first.as_mut() => return self.finished(server, dialled).map(Won::First),
+            () = self.timer.as_mut() => self.lasts.set(true),
         }
+        let persisting = async {
+            let mut first = pin!(within(limit, began, first));
+            let Some(patience) = patience else {
+                let dialled = first.await;
+                return self.finished(server, dialled).map(Won::First);
+            };
+            tokio::select! {
+                biased;
+                dialled = first.as_mut() => self.finished(server, dialled).map(Won::First),
+                () = slow(server, was_suspected, began + patience) => self.race(server, first).await,
+            }
+        };
+        // Apart, so that other sessions do without the memory.
+        Box::pin(persisting).await
     }
 
     /// Adds a rival whenever the youngest attempt is slow or one has failed, until one is
@@ -168,7 +195,10 @@ impl Search<'_> {
             if let Some(place) = joining {
                 self.account.hedge(place.server());
                 let own = Arc::clone(place.server());
-                let dialling = Box::pin(async move { dial(config, &own).await });
+                let dialling = Box::pin(async move {
+                    let began = Instant::now();
+                    within(config.timeout.connect, began, dial(config, &own, began)).await
+                });
                 rivals.push(Rival { place, dialling });
             }
             if !first_runs && rivals.is_empty() {
@@ -191,7 +221,9 @@ impl Search<'_> {
                 Some((youngest, patience)) => tokio::select! {
                     biased;
                     finished = finished => finished,
-                    () = slow(youngest, patience) => continue,
+                    () = slow(youngest, youngest.is_suspected(), Instant::now() + patience) => {
+                        continue;
+                    }
                 },
             };
             let Some(index) = index else {
@@ -302,6 +334,7 @@ impl Search<'_> {
         let timeouts = &self.backend.config.timeout;
         let limit = timeouts.queue.or(timeouts.connect).unwrap_or(NEVER);
         self.phase = Phase::Queue;
+        self.lasts.set(true);
         let mut ticket = self.backend.queue_up(&self.tried)?;
         self.account.queue(ticket.ahead);
         let offer = timeout(limit, ticket.turn()).await;
@@ -381,17 +414,29 @@ impl Search<'_> {
     }
 }
 
-/// Ends when an attempt has taken `patience`, or before that when `server` has come to be suspected
-/// since: a SYN that meets a dying listener is lost, and the next session's is refused.
-async fn slow(server: &Server, patience: Duration) {
-    let was_suspected = server.is_suspected();
-    let mut left = patience;
-    while left > GLANCE {
-        sleep(GLANCE).await;
-        left -= GLANCE;
-        if !was_suspected && server.is_suspected() {
+/// Ends at `late`, or before that when `server` has come to be suspected meanwhile: a SYN that
+/// meets a dying listener is lost, and the next session's is refused.
+async fn slow(server: &Server, was_suspected: bool, late: Instant) {
+    while was_suspected || !server.is_suspected() {
+        let left = late.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return;
         }
+        sleep(left.min(GLANCE)).await;
     }
-    sleep(left).await;
+}
+
+/// Ends when `client` resets its connection, looked at from when the search `lasts`. One that has
+/// sent its request and closed that side still waits.
+async fn reset(client: &TcpStream, lasts: &Cell<bool>) {
+    // Whoever sets it is polled before, as part of the same future.
+    poll_fn(|_| {
+        if lasts.get() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    let _ = client.ready(Interest::ERROR).await;
 }

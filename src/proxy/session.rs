@@ -4,12 +4,13 @@
 //! part of it: the search for a server is a future of its own, freed when one is connected.
 
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep, sleep_until};
 
 use super::account::Account;
 use super::connect;
@@ -40,14 +41,19 @@ pub(super) fn run(
     topology: Rc<Seen>,
 ) -> impl Future<Output = ()> {
     async move {
-        let found = Box::pin(find_server(&worker, &mut account, &client, local, topology)).await;
+        // The only one that a session sets which meets no trouble.
+        let mut timer = pin!(sleep_until(account.connected_at().into()));
+        let ends = (&client, local);
+        let finding = find_server(&worker, &mut account, ends, topology, timer.as_mut());
+        let found = Box::pin(finding).await;
         let outcome = match found {
             Ok((backend, server)) => {
                 let frontend = Arc::clone(account.frontend());
                 let (frontend, backend) = (&frontend.config, &backend.config);
                 let timeouts = forward::Timeouts::new(&frontend.timeout, &backend.timeout);
                 let splice = frontend.splice.and(backend.splice);
-                forward::forward(&worker, &mut account, &client, &server, timeouts, splice).await
+                let ends = (&client, &server);
+                forward::forward(&worker, &mut account, ends, timeouts, splice, timer).await
             }
             Err(outcome) => outcome,
         };
@@ -60,9 +66,9 @@ pub(super) fn run(
 async fn find_server(
     worker: &Worker,
     account: &mut Account,
-    client: &TcpStream,
-    local: SocketAddr,
+    (client, local): (&TcpStream, SocketAddr),
     topology: Rc<Seen>,
+    mut timer: Pin<&mut Sleep>,
 ) -> Result<(Arc<Backend>, TcpStream), Outcome> {
     let address = account.client();
     let Some(mut backend) = route::backend(&topology, account.frontend(), address, local) else {
@@ -72,7 +78,7 @@ async fn find_server(
     let mut tries = 1..MOST_BACKENDS;
     loop {
         account.enter_backend(Arc::clone(&backend));
-        let outcome = match connect::connect(&backend, account, client).await {
+        let outcome = match connect::connect(&backend, account, client, timer.as_mut()).await {
             Ok(server) => return Ok((backend, server)),
             Err(outcome) => outcome,
         };
@@ -85,7 +91,7 @@ async fn find_server(
         if !outcome.cause.is_the_servers() || tries.next().is_none() {
             return Err(outcome);
         }
-        match reroute(worker, account, &backend, local).await {
+        match Box::pin(reroute(worker, account, &backend, local)).await {
             Some(other) => backend = other,
             None => return Err(outcome),
         }

@@ -1,5 +1,6 @@
 //! Listening and connecting sockets with the options that Backstop wants.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 
@@ -60,19 +61,21 @@ pub fn resume(listener: &TcpListener) -> io::Result<()> {
     SockRef::from(listener).listen(BACKLOG)
 }
 
-/// Connects to `address`, for forwarding.
+/// Connects to `address`, for forwarding. The server sees the connection when it is sent something,
+/// or when [`acknowledge`] is called, which has to be one at once.
 pub async fn connect(address: SocketAddr, options: &ConnectOptions) -> io::Result<TcpStream> {
     let socket = to_connect(address, options)?;
+    // Has the kernel keep the handshake's last packet back, so that it can go with the first bytes.
+    rustix::net::sockopt::set_tcp_quickack(&socket, false)?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => {}
         Err(error) => return Err(error.into()),
     }
     let stream = TcpStream::from_std(socket.into())?;
-    let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await?;
+    poll_fn(|cx| stream.poll_write_ready(cx)).await?;
     // Only a socket that reports an error has to be asked for it.
-    if (ready.is_error() || ready.is_write_closed())
-        && let Some(error) = stream.take_error()?
-    {
+    let reports_error = stream.try_io(Interest::ERROR, || Ok(())).is_ok();
+    if reports_error && let Some(error) = stream.take_error()? {
         return Err(error);
     }
     Ok(stream)
@@ -88,6 +91,13 @@ pub fn to_connect(address: SocketAddr, options: &ConnectOptions) -> io::Result<S
     socket.set_tcp_nodelay(true)?;
     options::apply_to_connect(&socket, address, options)?;
     Ok(socket)
+}
+
+/// Lets the server of a new connection know that it is made, for which it may wait before it
+/// speaks.
+pub fn acknowledge(stream: &TcpStream) {
+    // It fails only if the connection is gone, which the next read or write will say.
+    let _ = rustix::net::sockopt::set_tcp_quickack(stream, true);
 }
 
 /// Tells the peer of `stream` that nothing more will be sent to it.
@@ -191,6 +201,18 @@ mod tests {
         assert_eq!(more.len(), 3);
         for socket in more {
             listen(socket, None).unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_server_knows_of_a_connection_that_is_acknowledged() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..10 {
+            let stream = connect(address, &ConnectOptions::default()).await.unwrap();
+            acknowledge(&stream);
+            listener.accept().unwrap();
         }
     }
 }

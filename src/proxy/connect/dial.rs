@@ -1,10 +1,10 @@
 //! One connection attempt, and what is to be said when it fails.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::config::BackendConfig;
 use crate::outcome::Cause;
@@ -27,22 +27,26 @@ pub(super) enum Failure {
 /// The outcome of one attempt.
 pub(super) type Dialled = Result<TcpStream, Failure>;
 
-/// Connects to `server` within the backend's limit.
-pub(super) async fn dial(backend: &BackendConfig, server: &Server) -> Dialled {
-    let limit = backend.timeout.connect;
+/// An attempt that began at `began` and may take as long as `limit`.
+pub(super) async fn within(
+    limit: Option<Duration>,
+    began: Instant,
+    dialling: impl Future<Output = Dialled>,
+) -> Dialled {
+    match limit {
+        Some(limit) => timeout_at((began + limit).into(), dialling)
+            .await
+            .unwrap_or(Err(Failure::TimedOut)),
+        None => dialling.await,
+    }
+}
+
+/// Connects to `server`, however long it takes since `began`.
+pub(super) async fn dial(backend: &BackendConfig, server: &Server, began: Instant) -> Dialled {
     let Some(address) = server.address() else {
         return Err(Failure::Refused(io::ErrorKind::HostUnreachable.into()));
     };
-    let began = Instant::now();
-    let connecting = sockets::connect(address, &backend.socket);
-    let connected = match limit {
-        Some(limit) => match timeout(limit, connecting).await {
-            Ok(connected) => connected,
-            Err(_) => return Err(Failure::TimedOut),
-        },
-        None => connecting.await,
-    };
-    match connected {
+    match sockets::connect(address, &backend.socket).await {
         Ok(stream) => {
             server.latency.record(began.elapsed());
             Ok(stream)

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpStream;
 
-use super::socket::poll_send;
+use super::socket::{More, poll_send};
 
 /// Read but not taken by the receiver yet.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Kept {
         written: &mut usize,
     ) -> Poll<std::io::Result<()>> {
         while self.taken < self.bytes.len() {
-            let count = ready!(poll_send(cx, to, &self.bytes[self.taken..]))?;
+            let count = ready!(poll_send(cx, to, &self.bytes[self.taken..], More::Unknown))?;
             self.taken += count;
             *written += count;
         }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::copy::Kept;
 use super::pipe::{Holding, Pool, is_refusal};
-use super::socket::{poll_recv, poll_send};
+use super::socket::{More, is_readable, poll_readable, poll_recv, poll_send, read_rest};
 use super::splice::{Fill, poll_drain, poll_fill};
 use super::tactic::Tactic;
 use crate::config::SpliceMode;
@@ -23,6 +23,8 @@ pub(super) struct Direction {
     held: Held,
     state: State,
     tactic: Tactic,
+    /// Whether its waker is registered with the sender's socket.
+    waits: bool,
 }
 
 /// Read but not taken by the receiver yet; while there is any, nothing more is read.
@@ -39,6 +41,8 @@ enum State {
     Open,
     /// The sender has ended; what is held still has to be written.
     Ending,
+    /// The sender has broken off; what is held can still be written.
+    Breaking,
     /// Everything is written; the receiver does not know of the end yet.
     Ended,
     /// The receiver knows.
@@ -77,21 +81,19 @@ impl Direction {
             held: Held::Nothing,
             state: State::Open,
             tactic: Tactic::new(mode),
+            waits: false,
         }
     }
 
-    /// Moves what can be moved now. Ready when the direction has ended and every byte is
-    /// written.
-    pub(super) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &TcpStream,
-        to: &TcpStream,
-        lent: &mut Lent<'_>,
-    ) -> (Poll<Result<(), Broken>>, Moved) {
-        let mut moved = Moved::default();
-        let polled = self.poll_moving(cx, from, to, lent, &mut moved);
-        (polled, moved)
+    /// Whether it waits for `from`, its sender, which has not stirred since: polling it would
+    /// change nothing, unless there is another waker now ([`Direction::forget_waker`]).
+    pub(super) fn sleeps(&self, from: &TcpStream) -> bool {
+        self.waits && !is_readable(from)
+    }
+
+    /// Has the next poll register its waker again.
+    pub(super) fn forget_waker(&mut self) {
+        self.waits = false;
     }
 
     /// Whether the sender has ended and every byte is written.
@@ -108,7 +110,9 @@ impl Direction {
         due
     }
 
-    fn poll_moving(
+    /// Moves what can be moved now, and adds it to `moved`. Ready when the direction has ended and
+    /// every byte is written.
+    pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &TcpStream,
@@ -116,23 +120,34 @@ impl Direction {
         lent: &mut Lent<'_>,
         moved: &mut Moved,
     ) -> Poll<Result<(), Broken>> {
+        self.waits = false;
         while !self.has_ended() {
-            ready!(self.poll_flush(cx, to, lent.pipes, moved))?;
-            if self.state == State::Ending {
-                self.state = State::Ended;
-            } else if moved.read >= TURN_BYTES {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            } else if self.tactic.splices() {
-                ready!(self.poll_splice(cx, from, lent.pipes, moved))?;
-            } else {
-                ready!(self.poll_copy(cx, from, to, lent.scratch, moved))?;
+            if !matches!(self.held, Held::Nothing) {
+                ready!(self.poll_flush(cx, to, lent.pipes, moved))?;
+            }
+            match self.state {
+                State::Ending => self.state = State::Ended,
+                State::Breaking => return Poll::Ready(Err(Broken::Reading)),
+                _ if moved.read >= TURN_BYTES => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                _ => {
+                    let polled = if self.tactic.splices() {
+                        self.poll_splice(cx, from, lent.pipes, moved)
+                    } else {
+                        self.poll_copy(cx, from, to, lent.scratch, moved)
+                    };
+                    self.waits = polled.is_pending();
+                    ready!(polled)?;
+                }
             }
         }
         Poll::Ready(Ok(()))
     }
 
     /// Writes what is held, and gives its memory back once all of it is written.
+    #[cold]
     fn poll_flush(
         &mut self,
         cx: &mut Context<'_>,
@@ -184,6 +199,8 @@ impl Direction {
         self.poll_flush(cx, to, pipes, moved)
     }
 
+    /// Pending when the sender has nothing.
+    #[inline(never)]
     fn poll_splice(
         &mut self,
         cx: &mut Context<'_>,
@@ -207,6 +224,7 @@ impl Direction {
         Poll::Ready(Ok(()))
     }
 
+    /// Pending when the sender has nothing.
     fn poll_copy(
         &mut self,
         cx: &mut Context<'_>,
@@ -215,26 +233,45 @@ impl Direction {
         scratch: &mut [u8],
         moved: &mut Moved,
     ) -> Poll<Result<(), Broken>> {
-        let Ok(read) = ready!(poll_recv(cx, from, scratch)) else {
+        let Ok(mut read) = ready!(poll_recv(cx, from, scratch)) else {
             return Poll::Ready(Err(Broken::Reading));
         };
         if read == 0 {
             self.state = State::Ending;
             return Poll::Ready(Ok(()));
         }
-        self.tactic.copied(read == scratch.len());
+        match read_rest(from, &mut scratch[read..]) {
+            None => {}
+            Some(Ok(0)) => self.state = State::Ending,
+            Some(Ok(more)) => read += more,
+            Some(Err(_)) => self.state = State::Breaking,
+        }
+        let drained = read < scratch.len();
+        self.tactic.copied(!drained);
         moved.read += read;
         let bytes = &scratch[..read];
-        let written = match poll_send(cx, to, bytes) {
+        let more = match self.state {
+            State::Ending => More::End,
+            _ => More::Unknown,
+        };
+        let written = match poll_send(cx, to, bytes, more) {
             Poll::Ready(Ok(written)) => written,
             Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Writing)),
             Poll::Pending => 0,
         };
         moved.written += written;
         if written < bytes.len() {
-            self.held = Held::Buffer(Kept::new(bytes[written..].to_vec()));
+            self.hold(&bytes[written..]);
+        } else if drained && self.state == State::Open {
+            // The next thing would be to try in vain.
+            return poll_readable(cx, from).map_err(|_| Broken::Reading);
         }
         Poll::Ready(Ok(()))
+    }
+
+    #[cold]
+    fn hold(&mut self, bytes: &[u8]) {
+        self.held = Held::Buffer(Kept::new(bytes.to_vec()));
     }
 
     fn refuse(&mut self, moved: &mut Moved) {

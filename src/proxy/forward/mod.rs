@@ -20,15 +20,16 @@ mod tests;
 mod timeouts;
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::task::yield_now;
+use tokio::time::{Instant, Sleep};
 
 use self::direction::{Broken, Direction, Lent, Moved};
+use self::socket::is_readable;
 pub(super) use self::timeouts::Timeouts;
 use self::timeouts::{Activity, Side};
 use super::account::Account;
@@ -37,8 +38,12 @@ use crate::config::SpliceMode;
 use crate::outcome::{Cause, Outcome, Phase};
 use crate::sys::sockets;
 
-/// As good as no limit, and within what the timer can count.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How far a session has come: which directions have ended, and which have sent bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Progress {
+    ended: [bool; 2],
+    sent: [bool; 2],
+}
 
 /// Both directions of one session.
 struct Relay<'a> {
@@ -52,8 +57,12 @@ struct Relay<'a> {
     down: Direction,
     activity: Activity,
     timeouts: Timeouts<'a>,
-    /// Whether the timer will wake the session without being polled again.
-    timer_is_set: bool,
+    /// For what the timer is set; `None` before it is.
+    timed: Option<Progress>,
+    /// The one that a direction registers with a socket.
+    waker: Waker,
+    /// Whether the server may not know yet that it is connected (see [`sockets::connect`]).
+    owes_ack: bool,
     /// Whether it still matters how long the server takes for its first byte (`silence`).
     awaits_answer: bool,
 }
@@ -61,44 +70,58 @@ struct Relay<'a> {
 /// Forwards until both directions have ended, one breaks, or a side is silent for too long.
 ///
 /// A direction that ends is passed on as a half-close; a reset as a reset.
+///
+/// `timer` may be set for anything: it is moved only when it fires or when a limit is earlier.
+/// Setting it anew for each read would cost more than the read's bookkeeping.
 // Not an `async fn`, whose future has its arguments twice.
 pub(super) fn forward<'a>(
     worker: &'a Worker,
     account: &'a mut Account,
-    client: &'a TcpStream,
-    server: &'a TcpStream,
+    (client, server): (&'a TcpStream, &'a TcpStream),
     timeouts: Timeouts<'a>,
     splice: SpliceMode,
+    mut timer: Pin<&'a mut Sleep>,
 ) -> impl Future<Output = Outcome> + 'a {
     let mut relay = Relay {
         awaits_answer: account.silence().is_some(),
+        activity: Activity::new(account.connected_at().into()),
         worker,
         account,
         client,
         server,
         up: Direction::new(splice),
         down: Direction::new(splice),
-        activity: Activity::new(Instant::now()),
         timeouts,
-        timer_is_set: false,
+        owes_ack: true,
+        timed: None,
+        waker: Waker::noop().clone(),
     };
     async move {
-        // One timer for the whole session, moved only when it fires or when a limit gets
-        // shorter: setting it anew for each read would cost more than the read's bookkeeping.
-        let first = relay.deadline().map(|(first, _)| first);
-        let mut timer = pin!(sleep_until(first.unwrap_or_else(|| Instant::now() + NEVER)));
-        poll_fn(|cx| {
+        // What the client says first may be about to come. Then one packet is spared, and that the
+        // server is told of the connection before it is told what the client wants.
+        if !is_readable(client) {
+            yield_now().await;
+        }
+        // Outside of tokio's budget, without which wakers might not be registered. What a session
+        // may move before the others have their turn is limited by its directions.
+        let forwarding = poll_fn(|cx| {
             if let Poll::Ready(outcome) = relay.poll_forward(cx) {
                 return Poll::Ready(outcome);
             }
             relay.poll_timer(cx, timer.as_mut())
-        })
-        .await
+        });
+        unconstrained(forwarding).await
     }
 }
 
 impl Relay<'_> {
     fn poll_forward(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if !self.waker.will_wake(cx.waker()) {
+            self.waker.clone_from(cx.waker());
+            self.up.forget_waker();
+            self.down.forget_waker();
+            self.timed = None;
+        }
         // Down first: what a server said before it hung up still reaches the client, although
         // the next write to the server fails.
         let down = self.poll_down(cx);
@@ -106,31 +129,40 @@ impl Relay<'_> {
             return Poll::Ready(self.broken(broken, Side::Server));
         }
         let up = self.poll_up(cx);
-        if let Poll::Ready(Err(broken)) = up {
-            return Poll::Ready(self.broken(broken, Side::Client));
+        if let (Poll::Ready(Ok(())), Poll::Ready(_)) = (up, down) {
+            // Both have ended: closing says so to both sides, without a shutdown first.
+            return Poll::Ready(Outcome::NORMAL);
         }
-        if up.is_pending() || down.is_pending() {
-            // The end of one direction may be what the other side is waiting for.
-            if self.up.end_to_pass_on() {
-                sockets::finish_sending(self.server);
-            }
-            if self.down.end_to_pass_on() {
-                sockets::finish_sending(self.client);
-            }
-            return Poll::Pending;
+        // The end of one direction may be what the other side is waiting for.
+        if self.up.end_to_pass_on() {
+            sockets::finish_sending(self.server);
         }
-        // Both have ended: closing says so to both sides, without a shutdown first.
-        Poll::Ready(Outcome::NORMAL)
+        if self.down.end_to_pass_on() {
+            sockets::finish_sending(self.client);
+        }
+        if std::mem::take(&mut self.owes_ack) && !self.activity.sent()[0] {
+            sockets::acknowledge(self.server);
+        }
+        match up {
+            Poll::Ready(Err(broken)) => Poll::Ready(self.broken(broken, Side::Client)),
+            _ => Poll::Pending,
+        }
     }
 
+    #[inline]
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if self.up.sleeps(self.client) {
+            return Poll::Pending;
+        }
         let worker = self.worker;
         let mut scratch = worker.scratch.borrow_mut();
         let mut lent = Lent {
             scratch: &mut scratch,
             pipes: &worker.pipes,
         };
-        let (polled, moved) = self.up.poll(cx, self.client, self.server, &mut lent);
+        let (from, to) = (self.client, self.server);
+        let mut moved = Moved::default();
+        let polled = self.up.poll(cx, from, to, &mut lent, &mut moved);
         if moved.read > 0 {
             self.account.received(moved.read);
         }
@@ -139,13 +171,18 @@ impl Relay<'_> {
     }
 
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if self.down.sleeps(self.server) {
+            return Poll::Pending;
+        }
         let worker = self.worker;
         let mut scratch = worker.scratch.borrow_mut();
         let mut lent = Lent {
             scratch: &mut scratch,
             pipes: &worker.pipes,
         };
-        let (polled, moved) = self.down.poll(cx, self.server, self.client, &mut lent);
+        let (from, to) = (self.server, self.client);
+        let mut moved = Moved::default();
+        let polled = self.down.poll(cx, from, to, &mut lent, &mut moved);
         if moved.read > 0 {
             self.account.answered(moved.read);
         }
@@ -153,6 +190,7 @@ impl Relay<'_> {
         polled
     }
 
+    #[inline]
     fn note(&mut self, moved: Moved, from: Side) {
         self.activity.note(moved, from);
         if self.awaits_answer && from == Side::Server && moved.read > 0 {
@@ -199,24 +237,37 @@ impl Relay<'_> {
         }
     }
 
-    fn poll_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Outcome> {
+    /// What decides which limits hold. While it stays, bytes only move the deadline on.
+    fn progress(&self) -> Progress {
+        Progress {
+            ended: [self.up.has_ended(), self.down.has_ended()],
+            sent: self.activity.sent(),
+        }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<Outcome> {
+        if self.timed == Some(self.progress()) && !timer.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.poll_deadline(cx, timer)
+    }
+
+    #[cold]
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Outcome> {
         // A limit can appear or vanish when a direction ends or bytes have flowed both ways.
         let Some((deadline, side)) = self.deadline() else {
             return Poll::Pending;
         };
         if deadline < timer.deadline() {
             timer.as_mut().reset(deadline);
-        } else if self.timer_is_set && !timer.is_elapsed() {
-            return Poll::Pending;
         }
-        self.timer_is_set = true;
-        // Outside of tokio's budget, without which the timer might not be set.
-        while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
+        self.timed = Some(self.progress());
+        while timer.as_mut().poll(cx).is_ready() {
             if deadline <= Instant::now() {
                 if self.answer_due() == Some(deadline) {
                     self.account.server_was_silent();
                     self.awaits_answer = false;
-                    return self.poll_timer(cx, timer);
+                    return self.poll_deadline(cx, timer);
                 }
                 let cause = match side {
                     Side::Client => Cause::ClientTimeout,

@@ -28,20 +28,55 @@ pub(super) fn poll_recv(
             Err(errno) => *errno == Errno::AGAIN,
         };
         match attempt(stream, Interest::READABLE, read, drained) {
-            None | Some(Err(Errno::AGAIN)) => ready!(stream.poll_read_ready(cx))?,
+            None | Some(Err(Errno::AGAIN)) => ready!(poll_readable(cx, stream))?,
             Some(result) => return Poll::Ready(Ok(result?)),
         }
     }
 }
 
+/// Reads on after a read that left room in the buffer, if more than bytes was announced with
+/// them: the end, mostly. `None` means that nothing was, or nothing has come of it.
+pub(super) fn read_rest(stream: &TcpStream, rest: &mut [u8]) -> Option<Result<usize, Errno>> {
+    if rest.is_empty() {
+        return None;
+    }
+    let read = || recv(stream, &mut *rest, RecvFlags::empty()).map(|(_, read)| read);
+    let again = |read: &_| *read == Err(Errno::AGAIN);
+    attempt(stream, Interest::READABLE, read, again).filter(|read| !again(read))
+}
+
+/// Whether reading `stream` would move something: bytes, the end or an error.
+pub(super) fn is_readable(stream: &TcpStream) -> bool {
+    stream.try_io(Interest::READABLE, || Ok(())).is_ok()
+}
+
+/// Waits until [`is_readable`].
+pub(super) fn poll_readable(cx: &mut Context<'_>, stream: &TcpStream) -> Poll<io::Result<()>> {
+    stream.poll_read_ready(cx)
+}
+
+/// What follows the bytes that are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum More {
+    Unknown,
+    /// The end, at once, so that it can go in the same segment.
+    End,
+}
+
 /// Writes what `stream` takes of `bytes`.
+#[inline]
 pub(super) fn poll_send(
     cx: &mut Context<'_>,
     stream: &TcpStream,
     bytes: &[u8],
+    more: More,
 ) -> Poll<io::Result<usize>> {
+    let flags = match more {
+        More::Unknown => SendFlags::NOSIGNAL,
+        More::End => SendFlags::NOSIGNAL | SendFlags::MORE,
+    };
     loop {
-        let write = || send(stream, bytes, SendFlags::NOSIGNAL);
+        let write = || send(stream, bytes, flags);
         let full = |written: &_| match written {
             Ok(written) => *written < bytes.len(),
             Err(errno) => *errno == Errno::AGAIN,

@@ -66,7 +66,8 @@ impl Middle {
                 scratch: &mut scratch,
                 pipes: &self.pool,
             };
-            let (polled, moved) = self.direction.poll(cx, &self.from, &self.to, &mut lent);
+            let (from, to, mut moved) = (&self.from, &self.to, Moved::default());
+            let polled = self.direction.poll(cx, from, to, &mut lent, &mut moved);
             self.total.read += moved.read;
             self.total.written += moved.written;
             self.total.spliced += moved.spliced;
@@ -260,5 +261,54 @@ async fn a_reset_is_told_by_its_side() {
         drop(sender);
         let broken = timeout(SOON, middle.run()).await.unwrap();
         assert_eq!(broken, Err(Broken::Reading), "{mode:?}");
+    }
+}
+
+/// The reset may be known when the bytes are read, as the end may be.
+#[tokio::test]
+async fn bytes_before_an_end_or_a_reset_arrive() {
+    for (mode, resets) in MODES.into_iter().flat_map(|m| [(m, false), (m, true)]) {
+        let Fixture {
+            mut sender,
+            mut middle,
+            mut receiver,
+        } = Fixture::new(mode).await;
+        sender.write_all(b"hello").await.unwrap();
+        if resets {
+            let socket = SockRef::from(&sender);
+            socket.set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(sender);
+        // The event loop learns of both at once.
+        tokio::task::yield_now().await;
+        let ended = timeout(SOON, middle.run()).await.unwrap();
+        let expected = if resets { Err(Broken::Reading) } else { Ok(()) };
+        assert_eq!(ended, expected, "{mode:?}");
+        drop(middle);
+        let mut bytes = Vec::new();
+        timeout(SOON, receiver.read_to_end(&mut bytes))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(bytes, b"hello", "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_direction_sleeps_until_its_sender_stirs() {
+    for mode in MODES {
+        let mut fixture = Fixture::new(mode).await;
+        let middle = &mut fixture.middle;
+        assert!(!middle.direction.sleeps(&middle.from));
+        let idle = timeout(Duration::from_millis(1), middle.run());
+        idle.await.unwrap_err();
+        assert!(middle.direction.sleeps(&middle.from));
+        middle.direction.forget_waker();
+        assert!(!middle.direction.sleeps(&middle.from));
+        let idle = timeout(Duration::from_millis(1), middle.run());
+        idle.await.unwrap_err();
+        fixture.sender.write_all(b"hello").await.unwrap();
+        middle.from.readable().await.unwrap();
+        assert!(!middle.direction.sleeps(&middle.from));
     }
 }

@@ -50,6 +50,11 @@ impl Activity {
         self.note_at(moved, from, Instant::now());
     }
 
+    /// Whether bytes have gone to the server, and to the client.
+    pub(super) fn sent(&self) -> [bool; 2] {
+        [self.sent_up, self.sent_down]
+    }
+
     /// When the client last sent something, if the server has not said anything yet.
     pub(super) fn unanswered_since(&self) -> Option<Instant> {
         (self.sent_up && !self.sent_down).then_some(self.client)
