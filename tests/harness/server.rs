@@ -64,7 +64,7 @@ impl Server {
         self.address
     }
 
-    /// Connections accepted so far, health checks among them.
+    /// Connections accepted so far. Checks that only connect are not among them.
     pub(crate) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
