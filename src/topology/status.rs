@@ -331,7 +331,10 @@ impl fmt::Display for ServerStatus {
             (State::Unchecked, _) => f.write_str("no check"),
             (State::Up, _) if self.hold.is_some() => f.write_str("NOLB"),
             (State::Up, Some(c)) if c.health < c.rise + c.fall - 1 => {
-                write!(f, "UP {}/{}", c.health + 1 - c.rise, c.fall)
+                // A check is noted before the state that follows from it; the stats page may be
+                // made between the two.
+                let left = (c.health + 1).saturating_sub(c.rise);
+                write!(f, "UP {left}/{}", c.fall)
             }
             (State::Up, _) => f.write_str("UP"),
             (State::Down, _) if self.agent.down.is_some() => f.write_str("DOWN (agent)"),
@@ -354,6 +357,14 @@ mod tests {
             }),
             Instant::now(),
         )
+    }
+
+    #[test]
+    fn a_failed_check_may_be_noted_before_the_state_changes() {
+        let mut up = status(4);
+        up.state = State::Up;
+        up.check = status(0).check;
+        assert_eq!(up.to_string(), "UP 0/3");
     }
 
     #[test]
