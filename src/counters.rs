@@ -11,6 +11,7 @@ use std::sync::atomic::{
 
 use crossbeam_utils::CachePadded;
 
+use crate::history::{History, Passed};
 use crate::outcome::Outcome;
 
 /// One place in the upper half of [`Counters::places`].
@@ -110,12 +111,15 @@ pub struct Counters {
     ticked_sessions: AtomicU64,
     /// Seconds since the process began, plus one; 0 until the first session.
     last_session: AtomicU64,
+    /// The last minutes, if they are kept.
+    history: Option<History>,
 }
 
 impl Counters {
     /// Zeroes, for `workers` writing threads.
     pub fn new(workers: usize) -> Self {
         Self {
+            history: None,
             cleared: Shard::default(),
             shards: (0..workers).map(|_| CachePadded::default()).collect(),
             places: CachePadded::default(),
@@ -125,6 +129,21 @@ impl Counters {
             ticked_sessions: AtomicU64::new(0),
             last_session: AtomicU64::new(0),
         }
+    }
+
+    /// Zeroes that remember what passed in the last minutes.
+    pub fn with_history(workers: usize) -> Self {
+        Self {
+            history: Some(History::default()),
+            ..Self::new(workers)
+        }
+    }
+
+    /// What passed in the last minutes, the newest last; empty if that is not kept.
+    pub fn recent(&self) -> Vec<Passed> {
+        self.history
+            .as_ref()
+            .map_or_else(Vec::new, History::samples)
     }
 
     /// How many worker threads write totals.
@@ -193,12 +212,20 @@ impl Counters {
         self.last_session.load(Relaxed).checked_sub(1)
     }
 
-    /// Computes the session rate. To be called once a second, by one thread.
+    /// Computes the session rate and remembers what passed. To be called once a second, by one
+    /// thread.
     pub fn tick(&self) {
         let sessions = self.since_start(|shard| &shard.sessions);
         let rate = (sessions - self.ticked_sessions.swap(sessions, Relaxed)) as u32;
         self.rate.store(rate, Relaxed);
         self.highest_rate.fetch_max(rate, Relaxed);
+        if let Some(history) = &self.history {
+            history.tick(Passed {
+                sessions,
+                bytes_in: self.since_start(|shard| &shard.bytes_in),
+                bytes_out: self.since_start(|shard| &shard.bytes_out),
+            });
+        }
     }
 
     /// Reserves a place for a session, if fewer than `most` are open and reserved.

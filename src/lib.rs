@@ -34,6 +34,7 @@ pub mod descriptors;
 pub mod events;
 pub mod explain;
 pub mod health;
+pub mod history;
 pub mod hooks;
 pub mod id;
 pub mod log;

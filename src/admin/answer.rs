@@ -1,11 +1,13 @@
 //! One request to one answer.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt as _, Either, Full, Limited};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, http};
@@ -13,18 +15,20 @@ use tokio::time::timeout;
 
 use super::auth::{Gate, Verdict, Visitor, challenge};
 use super::body::Pieces;
+use super::deadline::Deadline;
 use super::health::Point;
 use super::metrics::Exposition;
 use super::orders::{Orders, Outcome};
 use super::refusals::{Refusals, Refused};
 use super::rows::Selection;
+use super::script::SCRIPT;
 use super::style::STYLE;
 use super::view::{Format, Resource, View};
 use super::{Report, Running, csv, form, json, metrics, origin, page};
 use crate::config::StatsConfig;
 
 /// An answer's body.
-pub type Body = Either<Full<Bytes>, Pieces>;
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// The longest form that is read, in bytes: two thousand servers with long names.
 const LONGEST_FORM: usize = 64 * 1024;
@@ -68,18 +72,28 @@ impl Site {
     }
 
     /// Answers a request of `peer`. Its body is read only if it is an order of somebody who may
-    /// give orders.
-    pub async fn answer<B>(&self, request: Request<B>, peer: SocketAddr) -> Response<Body>
+    /// give orders. An answer without an end puts off `deadline` for as long as it is taken.
+    pub async fn answer<B>(
+        &self,
+        request: Request<B>,
+        peer: SocketAddr,
+        deadline: &Deadline,
+    ) -> Response<Body>
     where
         B: hyper::body::Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let mut response = self.respond(request, peer).await;
+        let mut response = self.respond(request, peer, deadline).await;
         response.headers_mut().extend(self.headers.clone());
         response
     }
 
-    async fn respond<B>(&self, request: Request<B>, peer: SocketAddr) -> Response<Body>
+    async fn respond<B>(
+        &self,
+        request: Request<B>,
+        peer: SocketAddr,
+        deadline: &Deadline,
+    ) -> Response<Body>
     where
         B: hyper::body::Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -90,7 +104,7 @@ impl Site {
         let resource = Resource::of(target, &self.settings.uri);
         if let Some(resource) = resource.filter(|resource| resource.is_open()) {
             return self
-                .given(resource, &head, body, Visitor::ANYONE, peer)
+                .given(resource, &head, body, Visitor::ANYONE, peer, deadline)
                 .await;
         }
         let visitor = match self.let_in(&head, peer).await {
@@ -101,7 +115,9 @@ impl Site {
             let place = format!("The stats page is at {}\n", self.settings.uri);
             return text(StatusCode::NOT_FOUND, place);
         };
-        let mut response = self.given(resource, &head, body, visitor, peer).await;
+        let mut response = self
+            .given(resource, &head, body, visitor, peer, deadline)
+            .await;
         response.extensions_mut().insert(LetIn);
         response
     }
@@ -114,12 +130,16 @@ impl Site {
         body: B,
         visitor: Visitor,
         peer: SocketAddr,
+        deadline: &Deadline,
     ) -> Response<Body>
     where
         B: hyper::body::Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         match (&head.method, resource, &self.orders) {
+            (&Method::GET, Resource::Page(view), _) if view.format == Format::Live => {
+                self.live(deadline)
+            }
             (&(Method::GET | Method::HEAD), ..) => {
                 self.resource(resource, visitor, head.headers.get(header::ACCEPT))
             }
@@ -266,25 +286,40 @@ impl Site {
     }
 
     fn view(&self, view: View, visitor: Visitor) -> Response<Body> {
-        let (topology, now) = (self.running.latest().topology, Instant::now());
+        let running = self.running.latest();
         let selection = Selection {
             view,
-            ..Selection::all(Arc::clone(&topology), now)
+            ..Selection::all(Arc::clone(&running.topology), Instant::now())
         };
         match view.format {
             // As in HAProxy: browsers show plain text instead of saving it.
             Format::Csv => return long("text/plain; charset=utf-8", csv::pieces(selection)),
             Format::Json => return long(JSON, json::pieces(selection)),
-            Format::Html => {}
+            Format::Html | Format::Live => {}
         }
-        let report = Report {
-            topology,
-            settings: self.settings.clone(),
-            view,
-            visitor,
-            now,
-        };
+        let report = Report::of(&running, self.settings.clone(), view, visitor);
         long("text/html; charset=utf-8", page::pieces(report))
+    }
+
+    /// A stream of what changes on the page. What only some may see is no part of it.
+    fn live(&self, deadline: &Deadline) -> Response<Body> {
+        let (running, settings) = (self.running.clone(), self.settings.clone());
+        let (view, visitor) = (View::default(), Visitor::ANYONE);
+        let report = move || Report::of(&running.latest(), settings.clone(), view, visitor.clone());
+        let running = &self.running;
+        let Some(stream) = running
+            .live
+            .stream(&running.journal, deadline.clone(), report)
+        else {
+            let refusal = "Too many pages are live already.\n";
+            return text(StatusCode::SERVICE_UNAVAILABLE, refusal.into());
+        };
+        let response = Response::new(stream.boxed_unsync());
+        let kind = HeaderValue::from_static("text/event-stream");
+        let response = with(response, header::CONTENT_TYPE, kind);
+        // A proxy in front of it must not keep messages back.
+        let name = HeaderName::from_static("x-accel-buffering");
+        with(response, name, HeaderValue::from_static("no"))
     }
 
     fn unauthorized(&self) -> Response<Body> {
@@ -304,13 +339,13 @@ fn long(
     kind: &'static str,
     pieces: impl Iterator<Item = String> + Send + 'static,
 ) -> Response<Body> {
-    let response = Response::new(Either::Right(Pieces::new(pieces)));
+    let response = Response::new(Pieces::new(pieces).boxed_unsync());
     let kind = HeaderValue::from_static(kind);
     with(response, header::CONTENT_TYPE, kind)
 }
 
 fn text(status: StatusCode, text: String) -> Response<Body> {
-    let mut response = Response::new(Either::Left(Full::from(text)));
+    let mut response = Response::new(Full::from(text).boxed_unsync());
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     with(response, header::CONTENT_TYPE, kind)
@@ -333,14 +368,14 @@ fn with(mut response: Response<Body>, name: HeaderName, value: HeaderValue) -> R
     response
 }
 
-/// Nothing may be stored, guessed at, framed or fetched; only the page's own style applies, and
-/// forms go to the page alone. Its address is told to itself only, which a form must: without a
+/// Nothing may be stored, guessed at, framed or fetched from elsewhere; only the page's own style
+/// and script apply, and forms go to the page alone. Its address is told to itself only, which a form must: without a
 /// referrer its `Origin` would be `null` (Fetch, "append a request `Origin` header").
 fn strict_headers() -> HeaderMap {
     let policy = format!(
-        "default-src 'none'; style-src {}; img-src data:; base-uri 'none'; form-action 'self'; \
-         frame-ancestors 'none'",
-        STYLE.source
+        "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; \
+         base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        STYLE.source, SCRIPT.source
     );
     let policy = HeaderValue::try_from(policy)
         .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));

@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error};
 
 use super::answer::{LetIn, Site};
+use super::deadline::Deadline;
 use super::places::{Place, Places};
 use super::refusals::Refused;
 use crate::sys::limits;
@@ -28,7 +29,7 @@ struct Limits {
     connections: usize,
     /// For a request's head, and for the pause before another request's.
     head: Duration,
-    /// For a whole connection, whatever happens on it.
+    /// For a whole connection, whatever happens on it; on one with a live page, for each message.
     lifetime: Duration,
 }
 
@@ -132,10 +133,11 @@ async fn requests<S>(limits: Limits, stream: S, peer: SocketAddr, site: Arc<Site
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let deadline = Deadline::after(limits.lifetime);
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (site, place) = (Arc::clone(&site), place.clone());
+        let (site, place, deadline) = (Arc::clone(&site), place.clone(), deadline.clone());
         async move {
-            let response = site.answer(request, peer).await;
+            let response = site.answer(request, peer, &deadline).await;
             if response.extensions().get::<LetIn>().is_some() {
                 place.let_in();
             }
@@ -147,10 +149,11 @@ where
         .header_read_timeout(limits.head)
         .max_buf_size(LONGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(limits.lifetime, served).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(target: "stats", %peer, %error, "connection ended early"),
-        Err(_) => debug!(target: "stats", %peer, "connection lasted too long"),
+    tokio::select! {
+        served = served => if let Err(error) = served {
+            debug!(target: "stats", %peer, %error, "connection ended early");
+        },
+        () = deadline.passed() => debug!(target: "stats", %peer, "connection lasted too long"),
     }
 }
 

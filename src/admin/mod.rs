@@ -16,46 +16,68 @@
 //!   [`rows`]: all of them in order.
 //! - [`fields`], [`csv`] and [`json`]: HAProxy's statistics fields, and their two forms.
 //! - [`metrics`]: what Prometheus reads. [`health`]: what orchestrators ask.
-//! - [`page`], [`table`], [`columns`], [`style`], [`figures`]: the HTML page.
+//! - [`page`]: the HTML page, put together from its [`parts`]: [`overview`], [`facts`],
+//!   [`routes`], [`timeline`], [`chart`] and [`table`] with its [`columns`].
+//! - [`live`] and [`stream`]: the parts that have changed, for pages that are looked at;
+//!   [`deadline`]: when a connection that makes no progress ends.
+//! - [`controls`]: what changes servers, for those who may.
+//! - [`style`], [`script`], [`embedded`]: what the page needs beside its HTML.
+//!   [`moment`] and [`figures`]: times and numbers.
 //! - [`body`]: long answers a piece at a time, so that other tasks of the thread get their turn.
 
 pub mod answer;
 pub mod auth;
 pub mod body;
+pub mod chart;
 pub mod columns;
+pub mod controls;
 pub mod csv;
+pub mod deadline;
+pub mod embedded;
+pub mod facts;
 pub mod fields;
 pub mod figures;
 pub mod form;
 pub mod health;
 pub mod http;
 pub mod json;
+pub mod live;
 pub mod metrics;
+pub mod moment;
 pub mod orders;
 pub mod origin;
+pub mod overview;
 pub mod page;
+pub mod parts;
 pub mod password;
 mod places;
 pub mod refusals;
+pub mod routes;
 pub mod row;
 pub mod rows;
+pub mod script;
+pub mod stream;
 pub mod style;
 pub mod table;
 pub mod thread;
+pub mod timeline;
 pub mod tries;
 pub mod view;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use self::auth::Visitor;
 use self::health::Readiness;
+use self::live::Live;
+use self::moment::Moment;
+use self::overview::Overview;
 use self::refusals::Refusals;
 use self::view::View;
 use crate::config::StatsConfig;
 use crate::config::operation::EventsConfig;
 use crate::counters::Counters;
-use crate::events::Journal;
+use crate::events::{Journal, Record};
 use crate::hooks::HookCounts;
 use crate::topology::{Current, Topology};
 
@@ -73,6 +95,8 @@ pub struct Running {
     pub readiness: Readiness,
     /// Who was refused at the stats page.
     pub refusals: Refusals,
+    /// Who is looking at its live page.
+    pub live: Live,
 }
 
 impl Running {
@@ -85,6 +109,7 @@ impl Running {
             hooks: HookCounts::default(),
             readiness,
             refusals: Refusals::default(),
+            live: Live::default(),
         }
     }
 
@@ -125,7 +150,7 @@ impl Running {
 }
 
 /// What one page is made from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Report {
     /// What is reported on.
     pub topology: Arc<Topology>,
@@ -135,6 +160,52 @@ pub struct Report {
     pub view: View,
     /// Who asks.
     pub visitor: Visitor,
-    /// The moment that ages are counted to.
-    pub now: Instant,
+    /// When.
+    pub moment: Moment,
+    /// The state of everything.
+    pub overview: Overview,
+    /// The last events, the newest last.
+    pub records: Vec<Arc<Record>>,
+}
+
+/// How many events are looked at for a page: those that it lists, and those that are marked in
+/// its charts.
+const RECORDS: usize = 64;
+
+impl Report {
+    /// A report on what is `running`.
+    pub fn of(running: &Running, settings: Arc<StatsConfig>, view: View, visitor: Visitor) -> Self {
+        let topology = Arc::clone(&running.topology);
+        Self {
+            moment: Moment::of(topology.started),
+            overview: Overview::of(&topology),
+            records: running.journal.latest(RECORDS),
+            topology,
+            settings,
+            view,
+            visitor,
+        }
+    }
+
+    /// Whether whoever asks may change servers.
+    pub fn may_change(&self) -> bool {
+        self.settings.admin && self.visitor.may_change
+    }
+
+    /// The same for a page that is shown already and has a script.
+    #[must_use]
+    pub fn for_script(self) -> Self {
+        Self {
+            moment: self.moment.for_script(),
+            ..self
+        }
+    }
+
+    /// A report on a made-up topology.
+    #[cfg(test)]
+    pub(crate) fn sample(topology: Arc<Topology>) -> Self {
+        let settings = crate::topology::sample::settings();
+        let (view, visitor) = (View::default(), Visitor::ANYONE);
+        Self::of(&Running::of(topology), settings.into(), view, visitor)
+    }
 }

@@ -1,99 +1,149 @@
-//! The HTML page. It needs no script and nothing from outside.
+//! The HTML page. It shows everything without a script, and needs nothing from outside.
 
-use std::process;
+use std::sync::Arc;
+use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
-use super::figures::{age, grouped};
-use super::row::Row;
+use super::parts::{Part, shape};
+use super::script::SCRIPT;
 use super::style::{COLOURS, STYLE};
 use super::table;
 use super::view::{Format, View};
 use crate::config::StatsConfig;
-use crate::explain::{Route, Routes};
-use crate::topology::{Frontend, Topology};
 
-/// Stands where the tables go. Names cannot forge it: their `<` is escaped.
-const TABLES: &str = "<!--tables-->";
+/// Stands where something long goes. Names cannot forge it: their `<` is escaped.
+const LONG: &str = "<!--long-->";
 
-/// The whole page, a row at a time.
+/// How often a page that cannot be live loads its parts again, unless `refresh` says otherwise.
+const POLL: Duration = Duration::from_secs(5);
+
+/// The whole page, a part at a time.
 pub fn pieces(report: Report) -> impl Iterator<Item = String> + Send + 'static {
     let shell = shell(&report).0;
-    let (start, end) = shell.split_once(TABLES).unwrap_or((&shell, ""));
-    let (start, end) = (start.to_owned(), end.to_owned());
-    let (frontends, backends) = (report.clone(), report);
+    let mut shell = shell.splitn(4, LONG).map(str::to_owned);
+    let mut next = || shell.next().unwrap_or_default();
+    let (start, overview, tables, end) = (next(), next(), next(), next());
+    let (before, after) = table::frontends();
+    let report = Arc::new(report);
+    let frontends = report.topology.frontends.len();
+    let backends = report.topology.backends.len();
+    let (cards, rows, farms) = (report.clone(), report.clone(), report);
     std::iter::once(start)
-        .chain((0..frontends.topology.frontends.len()).map(move |index| {
-            let topology = &frontends.topology;
-            table::frontend(topology, &topology.frontends[index]).0
-        }))
-        .chain(
-            (0..backends.topology.backends.len())
-                .flat_map(move |index| backend_pieces(backends.clone(), index)),
-        )
+        .chain((0..frontends).map(move |index| card(index, &cards)))
+        .chain([overview, before])
+        .chain((0..frontends).map(move |index| Part::Frontend(index).markup(&rows).0))
+        .chain([after, tables])
+        .chain((0..backends).flat_map(move |index| backend_pieces(farms.clone(), index)))
         .chain(std::iter::once(end))
 }
 
-fn backend_pieces(report: Report, index: usize) -> impl Iterator<Item = String> + Send + 'static {
-    let (start, end) = table::backend(&report.topology.backends[index]);
-    let servers = report.topology.backends[index].servers.len();
+fn card(frontend: usize, report: &Report) -> String {
+    html! {
+        li {
+            (Part::Route(frontend).markup(report))
+            (Part::FrontendCharts(frontend).markup(report))
+        }
+    }
+    .0
+}
+
+fn backend_pieces(
+    report: Arc<Report>,
+    index: usize,
+) -> impl Iterator<Item = String> + Send + 'static {
+    let backend = &report.topology.backends[index];
+    let in_use = Part::InUse(index).markup(&report);
+    let charts = Part::BackendCharts(index).markup(&report);
+    let (start, end) = table::backend(backend, &in_use, &charts, &report);
+    let servers = backend.servers.len();
     let rows = (0..=servers).filter_map(move |position| {
-        let (topology, now) = (&*report.topology, report.now);
-        let backend = &topology.backends[index];
-        let row = match backend.servers.get(position) {
-            None => Row::backend(topology, backend, now),
-            Some(server) if report.view.hides(server) => return None,
-            Some(server) => Row::server(topology, backend, server, now),
-        };
-        Some(table::farm_row(&row).0)
+        let server = report.topology.backends[index].servers.get(position);
+        if server.is_some_and(|server| report.view.hides(server)) {
+            return None;
+        }
+        Some(Part::Farm(index, position).markup(&report).0)
     });
     std::iter::once(start)
         .chain(rows)
         .chain(std::iter::once(end))
 }
 
-/// Everything but the tables.
+/// Everything but what may be long.
 fn shell(report: &Report) -> Markup {
-    let (topology, settings) = (&*report.topology, &*report.settings);
+    let (settings, view) = (&*report.settings, report.view);
+    let poll = settings.refresh.unwrap_or(POLL).as_secs().max(1);
+    let live = View {
+        format: Format::Live,
+        ..View::default()
+    };
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang="en"
+            data-t=(report.moment.uptime().as_secs())
+            data-poll=[(!view.still).then_some(poll)]
+            data-live=[view.can_be_live().then(|| live.path(&settings.uri))]
+            data-p=(shape(&report.topology))
+        {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                (refresh(settings, report.view))
-                title { "Backstop statistics" }
+                meta name="color-scheme" content="light dark";
+                (refresh(settings, view))
+                (Part::Title.markup(report))
                 link rel="icon" href="data:,";
-                style { (PreEscaped(&STYLE.sheet)) }
+                style { (PreEscaped(&STYLE.text)) }
             }
             body {
                 header {
                     div.top {
                         h1 { "Backstop " small { (env!("CARGO_PKG_VERSION")) } }
-                        (views(settings, report.view))
+                        (Part::State.markup(report))
+                        p.mode id="mode" { "As of " (report.moment.clock(Duration::ZERO)) " UTC" }
+                        (views(settings, view))
                     }
-                    (process_facts(report))
+                    (Part::Facts.markup(report))
+                    p.unseen id="said" role="status" {}
+                    div.outcome role="status" {
+                        @if let Some(outcome) = view.outcome { p { (outcome.told()) } }
+                    }
                 }
                 main {
-                    @if let Some(outcome) = report.view.outcome {
-                        p.outcome role="status" { (outcome.told()) }
+                    div.overview {
+                        section.routes {
+                            h2 { "Where new sessions go now" }
+                            ul.cards { (PreEscaped(LONG)) }
+                            h2 { "What needs attention" }
+                            (Part::Troubles.markup(report))
+                        }
+                        section.happened {
+                            h2 {
+                                "What happened "
+                                small { "times are UTC, " a href="/events.json" { "all as JSON" } }
+                            }
+                            div.scroll tabindex="0" role="region" aria-label="Last events" {
+                                (Part::Events.markup(report))
+                            }
+                        }
                     }
-                    (all_routes(topology))
+                    (PreEscaped(LONG))
                     (legend())
-                    (PreEscaped(TABLES))
+                    (PreEscaped(LONG))
                 }
-                footer { "Totals count from the start of the process." }
+                footer { "Totals count from the start of the process. Charts show five minutes." }
+                script { (PreEscaped(&SCRIPT.text)) }
             }
         }
     }
 }
 
+/// For browsers without a script; those with one need not load the whole page.
 fn refresh(settings: &StatsConfig, view: View) -> Markup {
     let every = settings.refresh.filter(|_| !view.still);
     html! {
         @if let Some(every) = every {
-            meta http-equiv="refresh" content=(every.as_secs().max(1));
+            noscript { meta http-equiv="refresh" content=(every.as_secs().max(1)); }
         }
     }
 }
@@ -101,8 +151,8 @@ fn refresh(settings: &StatsConfig, view: View) -> Markup {
 /// Links to the other views of the page.
 fn views(settings: &StatsConfig, view: View) -> Markup {
     let path = |view: View| view.path(&settings.uri);
-    let csv = View {
-        format: Format::Csv,
+    let other = |format| View {
+        format,
         ..View::default()
     };
     let up = View {
@@ -115,73 +165,14 @@ fn views(settings: &StatsConfig, view: View) -> Markup {
     };
     html! {
         nav.views aria-label="Views" {
-            a href=(path(view)) { "Refresh now" }
-            @if settings.refresh.is_some() {
-                a href=(path(still)) {
-                    @if view.still { "Refresh by itself" } @else { "Stop refreshing" }
-                }
-            }
+            a href=(path(view)) { "Load again" }
+            a href=(path(still)) { @if view.still { "Follow changes" } @else { "Stand still" } }
             a href=(path(up)) {
                 @if view.only_up { "Show all servers" } @else { "Hide servers that are down" }
             }
-            a href=(path(csv)) { "CSV" }
+            a href=(path(other(Format::Csv))) { "CSV" }
+            a href=(path(other(Format::Json))) { "JSON" }
         }
-    }
-}
-
-fn process_facts(report: &Report) -> Markup {
-    let frontends = &report.topology.frontends;
-    let sum = |pick: fn(&Frontend) -> u64| grouped(frontends.iter().map(|f| pick(f)).sum());
-    let workers = frontends.first().map_or(0, |f| f.counters.workers());
-    let uptime = report
-        .now
-        .saturating_duration_since(report.topology.started);
-    html! {
-        dl.facts {
-            div { dt { "pid" } dd { (process::id()) } }
-            div { dt { "Up for" } dd { (age(uptime)) } }
-            div { dt { "Worker threads" } dd { (workers) } }
-            div { dt { "Sessions open" } dd { (sum(|f| f.counters.open().into())) } }
-            div { dt { "New per second" } dd { (sum(|f| f.counters.rate().into())) } }
-            div { dt { "All sessions" } dd { (sum(|f| f.counters.total(|s| &s.sessions))) } }
-        }
-    }
-}
-
-/// A line for each frontend: where new sessions go now, and why.
-fn all_routes(topology: &Topology) -> Markup {
-    html! {
-        section.routes aria-label="Where new sessions go" {
-            h2 { "Where new sessions go now" }
-            ul {
-                @for frontend in &topology.frontends {
-                    li { (routes(frontend, topology)) }
-                }
-            }
-        }
-    }
-}
-
-fn routes(frontend: &Frontend, topology: &Topology) -> Markup {
-    let routes = Routes::of(frontend, topology);
-    html! {
-        a href={ "#f" (frontend.id.0) } { (frontend.config.name) }
-        " → "
-        @if !routes.for_some.is_empty() {
-            "depends on the client: "
-            @for route in &routes.for_some { (one_route(route)) "; otherwise " }
-        }
-        @match &routes.otherwise {
-            Some(route) => (one_route(route)),
-            None => b { "refused: no rule applies and there is no default_backend" },
-        }
-    }
-}
-
-fn one_route(route: &Route<'_>) -> Markup {
-    html! {
-        a href={ "#b" (route.backend.id.0) } { b { (route.backend.config.name) } }
-        (route.reason())
     }
 }
 
@@ -197,24 +188,17 @@ fn legend() -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
     use super::*;
+    use crate::admin::Running;
     use crate::admin::auth::Visitor;
-    use crate::config::StatsConfig;
+    use crate::events::Event;
+    use crate::topology::Topology;
     use crate::topology::sample::{backend, farms, pass_check, server, settings, take_down};
     use crate::topology::sample::{single_farm, with_backend};
 
     fn page_of(topology: &Arc<Topology>, settings: StatsConfig, view: View) -> String {
-        let report = Report {
-            topology: topology.clone(),
-            settings: settings.into(),
-            view,
-            visitor: Visitor::ANYONE,
-            now: topology.started + Duration::from_secs(4_320),
-        };
-        pieces(report).collect()
+        let running = Running::of(topology.clone());
+        pieces(Report::of(&running, settings.into(), view, Visitor::ANYONE)).collect()
     }
 
     fn page(topology: &Arc<Topology>) -> String {
@@ -224,13 +208,17 @@ mod tests {
     #[test]
     fn the_page_says_where_sessions_go_and_why() {
         let topology = farms();
-        let before = "<a href=\"#f0\">ft-app</a> → <a href=\"#b0\"><b>bk-app-main</b></a> \
-                      (default): 4 of 4 primaries";
+        let before = "<a href=\"#f0\">ft-app</a> → <a href=\"#b0\"><b>bk-app-main</b></a>\
+                      <span class=\"servers\">4 of 4 primaries</span></p>\
+                      <p class=\"why\">because it is the default and no rule holds</p>";
         assert!(page(&topology).contains(before), "{}", page(&topology));
+        topology.frontends[0].rerouted(topology.started);
         take_down(&topology, 0, 0);
         take_down(&topology, 0, 1);
-        let after = "<a href=\"#b1\"><b>bk-app-backup</b></a>: MAIN_not_enough_capacity holds \
-                     (nbsrv(bk-app-main) = 2, le 2); 2 of 2 primaries";
+        let after = "<a href=\"#b1\"><b>bk-app-backup</b></a>\
+                     <span class=\"servers\">2 of 2 primaries</span></p>\
+                     <p class=\"why\">because MAIN_not_enough_capacity holds: \
+                     nbsrv(bk-app-main) = 2, le 2, <span class=\"since\">since ";
         assert!(page(&topology).contains(after), "{}", page(&topology));
     }
 
@@ -253,8 +241,8 @@ mod tests {
     fn the_process_is_introduced() {
         let page = page(&farms());
         let facts = [
-            ("pid", process::id().to_string()),
-            ("Up for", "1h 12m".into()),
+            ("pid", std::process::id().to_string()),
+            ("Up for", "<span data-a=\"0\">1h 12m</span>".into()),
         ];
         for (name, value) in facts {
             let fact = format!("<dt>{name}</dt><dd>{value}</dd>");
@@ -279,8 +267,26 @@ mod tests {
         assert!(!reloads(every(5_000), still));
         assert!(reloads(every(5_000), View::default()));
         let page = page_of(&topology, every(100), View::default());
-        assert!(page.contains("<meta http-equiv=\"refresh\" content=\"1\">"));
-        assert!(page.contains("<a href=\"/;norefresh\">Stop refreshing</a>"));
+        let reload = "<noscript><meta http-equiv=\"refresh\" content=\"1\"></noscript>";
+        assert!(page.contains(reload), "{page}");
+        assert!(page.contains("<a href=\"/;norefresh\">Stand still</a>"));
+    }
+
+    #[test]
+    fn its_script_is_told_how_to_follow() {
+        let topology = farms();
+        let of = |view| page_of(&topology, settings(), view);
+        assert!(of(View::default()).contains("data-poll=\"5\" data-live=\"/;live\" data-p="));
+        let up = View {
+            only_up: true,
+            ..View::default()
+        };
+        assert!(of(up).contains("data-poll=\"5\" data-p="));
+        let still = View {
+            still: true,
+            ..View::default()
+        };
+        assert!(!of(still).contains("data-poll") && !of(still).contains("data-live"));
     }
 
     #[test]
@@ -292,44 +298,65 @@ mod tests {
             ..View::default()
         };
         let page = page_of(&topology, settings(), up);
-        assert!(!page.contains(">s1</span>"));
-        assert!(page.contains(">s2</span>"));
+        assert!(!page.contains("aria-describedby=\"a-b0-0\""));
+        assert!(page.contains("aria-describedby=\"a-b0-1\">s2<"));
         assert!(page.contains("<a href=\"/\">Show all servers</a>"));
     }
 
     #[test]
     fn a_hostile_name_is_only_text() {
-        let hostile = "<script>alert(1)</script>\"'&<!--tables-->";
+        let hostile = "<script>alert(1)</script>\"'&<!--long-->";
         let topology = with_backend(backend(hostile, false, vec![server(hostile, 80, true)]));
         let page = page_of(&topology, settings(), View::default());
-        assert!(!page.contains("<script"), "{page}");
+        assert_eq!(page.matches("<script").count(), 1, "{page}");
         assert!(!page.contains("<!--"), "{page}");
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;"));
     }
 
     #[test]
-    fn a_page_of_ten_servers_is_light() {
+    fn a_page_of_ten_servers_on_a_bad_day_is_light() {
         let servers = (0..10).map(|n| server(&format!("web-{n}"), 8000 + n, n > 6));
         let topology = with_backend(backend("bk", false, servers.collect()));
         (0..10).for_each(|n| pass_check(&topology, 0, n, 4));
-        let size = page(&topology).len();
-        assert!(size < 40_000, "{size}");
+        (0..7).for_each(|n| take_down(&topology, 0, n));
+        let running = Running::of(topology.clone());
+        for _ in 0..100 {
+            running.journal.record(Event::RouteChanged {
+                frontend: "ft".into(),
+                from: "bk (primaries)".into(),
+                to: "bk (first backup)".into(),
+                route: "bk (default): no primary is usable, backup web-7 takes all".into(),
+            });
+        }
+        for second in 0..400 {
+            let sent = u64::from(second % 7 > 3) * 1_000_000;
+            for counters in [
+                &topology.frontends[0].counters,
+                &topology.backends[0].counters,
+            ] {
+                counters.shard(0).bytes_out.add(sent);
+                counters.tick();
+            }
+        }
+        let report = Report::of(
+            &running,
+            settings().into(),
+            View::default(),
+            Visitor::ANYONE,
+        );
+        let size = pieces(report).map(|piece| piece.len()).sum::<usize>();
+        assert!(size < 60_000, "{size}");
     }
 
     #[test]
     fn ten_thousand_servers_come_in_small_pieces() {
         let servers = (0..10_000).map(|n| server(&format!("web-{n}"), 80, n >= 9_000));
         let topology = with_backend(backend("bk", false, servers.collect()));
-        let report = Report {
-            topology,
-            settings: settings().into(),
-            view: View::default(),
-            visitor: Visitor::ANYONE,
-            now: std::time::Instant::now(),
-        };
-        let sizes: Vec<_> = pieces(report).map(|piece| piece.len()).collect();
-        assert_eq!(sizes.len(), 1 + 1 + 1 + 10_000 + 1 + 1 + 1);
-        let longest_row = sizes[3..10_003].iter().max();
+        let sizes: Vec<_> = pieces(Report::sample(topology))
+            .map(|piece| piece.len())
+            .collect();
+        assert_eq!(sizes.len(), 4 + 3 + 2 + 10_001 + 1);
+        let longest_row = sizes[8..10_008].iter().max();
         assert!(longest_row < Some(&2_000), "{longest_row:?}");
     }
 }

@@ -230,7 +230,7 @@ impl<'a> Row<'a> {
 
 impl Standing {
     /// HAProxy's rule (`src/stats-html.c`, "determine the style to use").
-    fn of(status: &ServerStatus, weight: u16) -> Self {
+    pub fn of(status: &ServerStatus, weight: u16) -> Self {
         let health = status.check.map(|c| (c.health, c.rise + c.fall - 1));
         match (status.state, health) {
             (State::Maintenance, _) => Self::Maintenance,

@@ -6,10 +6,7 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
-
+use super::embedded::Embedded;
 use super::row::Standing;
 
 /// The colour of a row.
@@ -81,30 +78,15 @@ impl Colour {
     }
 }
 
-/// The style sheet, and the source expression by which a content security policy allows it.
-pub static STYLE: LazyLock<Style> = LazyLock::new(Style::new);
-
 /// The style sheet of the page.
-#[derive(Debug)]
-pub struct Style {
-    /// What goes between `<style>` and `</style>`.
-    pub sheet: String,
-    /// `'sha256-…'` (CSP level 3, "hash-source").
-    pub source: String,
-}
-
-impl Style {
-    fn new() -> Self {
-        let sheet = format!(
-            "{}{}@media (prefers-color-scheme:dark){{{}}}",
-            include_str!("style.css"),
-            rules(LIGHT_INK, |colour| colour.light),
-            rules(DARK_INK, |colour| colour.dark),
-        );
-        let source = format!("'sha256-{}'", STANDARD.encode(Sha256::digest(&sheet)));
-        Self { sheet, source }
-    }
-}
+pub static STYLE: LazyLock<Embedded> = LazyLock::new(|| {
+    Embedded::new(format!(
+        "{}{}@media (prefers-color-scheme:dark){{{}}}",
+        include_str!("style.css"),
+        rules(LIGHT_INK, |colour| colour.light),
+        rules(DARK_INK, |colour| colour.dark),
+    ))
+});
 
 fn rules(ink: u32, pick: fn(&Colour) -> u32) -> String {
     COLOURS.iter().fold(String::new(), |mut rules, colour| {
@@ -169,7 +151,7 @@ mod tests {
     #[test]
     fn the_sheet_needs_nothing_from_outside() {
         for outside in ["url(", "@import", "http", "</"] {
-            assert!(!STYLE.sheet.contains(outside), "{outside}");
+            assert!(!STYLE.text.contains(outside), "{outside}");
         }
     }
 }

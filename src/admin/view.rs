@@ -58,7 +58,7 @@ fn after(query: &str) -> u64 {
 pub struct View {
     /// The form of the answer.
     pub format: Format,
-    /// `;norefresh`: the page does not reload itself.
+    /// `;norefresh`: the page stays what it is.
     pub still: bool,
     /// `;up`: servers that are down and not coming up are left out.
     pub only_up: bool,
@@ -78,6 +78,8 @@ pub enum Format {
     Csv,
     /// `;json`: the same as JSON.
     Json,
+    /// `;live`: what changes on the page, for as long as it is looked at.
+    Live,
 }
 
 impl View {
@@ -91,10 +93,11 @@ impl View {
         }
         let asked = |word| words.split(SEPARATORS).any(|w| w == word);
         Some(Self {
-            format: match (asked("csv"), asked("json")) {
-                (true, _) => Format::Csv,
-                (false, true) => Format::Json,
-                (false, false) => Format::Html,
+            format: match (asked("csv"), asked("json"), asked("live")) {
+                (true, _, _) => Format::Csv,
+                (false, true, _) => Format::Json,
+                (false, false, true) => Format::Live,
+                (false, false, false) => Format::Html,
             },
             still: asked("norefresh"),
             only_up: asked("up"),
@@ -103,6 +106,11 @@ impl View {
                 .split(SEPARATORS)
                 .find_map(|word| Outcome::of(word.strip_prefix("st=")?)),
         })
+    }
+
+    /// Whether the page can be live: that shows every server.
+    pub fn can_be_live(self) -> bool {
+        !(self.still || self.only_up || self.no_maintenance)
     }
 
     /// Whether `server` is left out.
@@ -117,6 +125,7 @@ impl View {
             Format::Html => "",
             Format::Csv => ";csv",
             Format::Json => ";json",
+            Format::Live => ";live",
         };
         let up = word(self.only_up, ";up");
         let there = word(self.no_maintenance, ";no-maint");
@@ -191,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_views_path_asks_for_it() {
-        let formats = [Format::Html, Format::Csv, Format::Json];
+        let formats = [Format::Html, Format::Csv, Format::Json, Format::Live];
         for (bits, format) in (0..8).flat_map(|bits| formats.map(|format| (bits, format))) {
             let view = View {
                 format,

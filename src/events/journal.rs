@@ -124,6 +124,13 @@ impl Journal {
             .collect()
     }
 
+    /// The last `most` records, the newest last.
+    pub fn latest(&self, most: usize) -> Vec<Arc<Record>> {
+        let ring = self.ring();
+        let first = ring.records.len().saturating_sub(most);
+        ring.records.iter().skip(first).cloned().collect()
+    }
+
     /// The last record's number; 0 before the first.
     pub fn last(&self) -> u64 {
         self.ring().last
@@ -175,6 +182,8 @@ mod tests {
         assert_eq!(numbers(&journal.after(3, 1)), [4]);
         assert_eq!(numbers(&journal.after(5, 9)), [0; 0]);
         assert_eq!(numbers(&journal.after(u64::MAX, 9)), [0; 0]);
+        assert_eq!(numbers(&journal.latest(2)), [4, 5]);
+        assert_eq!(numbers(&journal.latest(9)), [3, 4, 5]);
         assert_eq!(journal.last(), 5);
     }
 

@@ -49,6 +49,22 @@ impl ServerChange {
     }
 }
 
+impl Reason {
+    /// The same in fewer words, for people.
+    pub fn brief(&self) -> String {
+        let Self::Check(report) = self else {
+            return self.to_string();
+        };
+        let code = report.code.map_or_else(String::new, |c| format!(" {c}"));
+        let info = match &*report.info {
+            "" => String::new(),
+            info => format!(": {info}"),
+        };
+        let (what, took) = (report.status.description(), report.duration.as_millis());
+        format!("{what}{code}{info} (in {took}ms)")
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -277,6 +293,9 @@ mod tests {
         };
         let text = Event::ServerDown(costly).to_string();
         assert!(text.ends_with("remaining in queue. Sessions moved off it: 7, failed: 1."));
+        let brief = "Layer4 connection problem: Connection refused (in 0ms)";
+        let cause = change(false, CheckStatus::L4Connection, "Connection refused").reason;
+        assert_eq!(cause.brief(), brief);
         let up = ServerChange {
             to: State::Up,
             ..change(true, CheckStatus::L4Ok, "")

@@ -101,6 +101,19 @@ impl<'a> Routes<'a> {
 }
 
 impl Route<'_> {
+    /// Why sessions go there, such as `few holds: nbsrv(main) = 2, le 2`.
+    pub fn because(&self) -> String {
+        match &self.why {
+            Why::Default => "it is the default and no rule holds".into(),
+            Why::Unconditional => "a rule without a condition names it".into(),
+            Why::Holds(words) => format!("{words} holds: {}", words.evidence()),
+            Why::Until(words, until) => {
+                format!("{words} held, until {until}: {}", until.evidence())
+            }
+            Why::HoldsForSome(words) => format!("{words} holds for some clients"),
+        }
+    }
+
     /// What follows the backend's name, such as ` (default): 2 of 2 primaries`.
     pub fn reason(&self) -> String {
         let servers = servers_in_use(self.backend);

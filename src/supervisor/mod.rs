@@ -234,6 +234,7 @@ impl Supervisor {
             if before == status.state {
                 return (before, before, toll);
             }
+            status.cause = Some(reason.brief());
             let before_that = std::mem::replace(&mut status.toll_before, toll);
             (before, status.state, toll.since(before_that))
         });

@@ -1,6 +1,7 @@
 //! Where each frontend's new sessions go, told when it changes.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::{Supervisor, Turn};
 use crate::events::Event;
@@ -39,6 +40,7 @@ impl Supervisor {
             .for_each(|server| self.tell_trackers(server));
         self.routes.replace(destinations(&topology));
         for frontend in &topology.frontends {
+            frontend.rerouted(Instant::now());
             let (name, route) = (&frontend.config.name, route(frontend, &topology));
             tracing::info!(target: "event", "Frontend {name}: new sessions go to {route}.");
         }
@@ -54,6 +56,7 @@ impl Supervisor {
         let before = self.routes.replace(now.clone());
         for ((frontend, now), before) in topology.frontends.iter().zip(now).zip(before) {
             if now != before {
+                frontend.rerouted(Instant::now());
                 self.journal.record(Event::RouteChanged {
                     frontend: frontend.config.name.clone(),
                     from: named(before, &topology),

@@ -77,7 +77,7 @@ impl Backend {
             id,
             config,
             servers,
-            counters: Arc::new(Counters::new(workers)),
+            counters: Arc::new(Counters::with_history(workers)),
             queue: Arc::default(),
             key: Key::new(),
             policy,

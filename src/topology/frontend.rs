@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -28,6 +30,8 @@ pub struct Frontend {
     enabled: Arc<watch::Sender<bool>>,
     /// For each rule with `until`, whether it matches now. Written by the supervisor only.
     latched: Vec<AtomicBool>,
+    /// When its new sessions began to go where they go now. Written by the supervisor only.
+    routed: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Frontend {
@@ -42,10 +46,11 @@ impl Frontend {
             id,
             limit: Arc::new(Limit::new(config.maxconn.unwrap_or(0))),
             config,
-            counters: Arc::new(Counters::new(workers)),
+            counters: Arc::new(Counters::with_history(workers)),
             endings: Arc::new(Endings::new(workers)),
             enabled: Arc::new(watch::Sender::new(true)),
             latched,
+            routed: Arc::default(),
         }
     }
 
@@ -58,6 +63,16 @@ impl Frontend {
     /// the supervisor calls this.
     pub fn set_maxconn(&self, most: u32) {
         self.limit.set(most);
+    }
+
+    /// Since when new sessions go where they go now; `None` before sessions are accepted.
+    pub fn routed_since(&self) -> Option<Instant> {
+        *self.routed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that new sessions go elsewhere from `now` on. Only the supervisor calls this.
+    pub fn rerouted(&self, now: Instant) {
+        *self.routed.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     /// Whether sessions are accepted.

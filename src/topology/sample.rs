@@ -178,6 +178,7 @@ pub(crate) fn take_down(topology: &Topology, backend: usize, server: usize) {
     let backend = &topology.backends[backend];
     backend.servers[server].update(|status| {
         status.change(State::Down, at);
+        status.cause = Some("Layer4 connection problem: Connection refused (in 2ms)".into());
         status.failed_checks += 1;
         if let Some(check) = &mut status.check {
             check.health = 0;

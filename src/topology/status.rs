@@ -197,6 +197,8 @@ pub struct ServerStatus {
     pub checking: Checking,
     /// When `state` last changed.
     pub since: Instant,
+    /// Why `state` last changed, in words; `None` if it never has.
+    pub cause: Option<String>,
     /// Time spent down before `since`.
     pub past_downtime: Duration,
     /// Set while the server is up but on probation.
@@ -275,6 +277,7 @@ impl ServerStatus {
             checking: Checking::Wanted,
             downs: 0,
             since: now,
+            cause: None,
             past_downtime: Duration::ZERO,
             hold: None,
             slowstart: None,

@@ -23,6 +23,7 @@ const FREE_PORTS: [&str; 7] = [
 struct Demo {
     daemon: Daemon,
     traffic: SocketAddr,
+    stats: SocketAddr,
     control: SocketAddr,
 }
 
@@ -40,6 +41,7 @@ impl Demo {
         };
         let (traffic, control) = (address("try"), address("control"));
         let demo = Self {
+            stats: address("stats page"),
             daemon,
             traffic,
             control,
@@ -99,6 +101,19 @@ fn servers_stopped_by_the_control_address_are_replaced_without_a_failed_request(
     let (code, last) = demo.end();
     assert_eq!(code, Some(0));
     assert!(last.contains(" requests, 0 failed, slowest "), "{last}");
+}
+
+/// The page with all that belongs to it: it loads nothing else.
+#[test]
+fn the_stats_page_is_light() {
+    let demo = Demo::start(&[]);
+    for name in ["web-1", "web-2", "spare-1"] {
+        demo.order(&format!("/stop/{name}"));
+    }
+    demo.wait_for_line("answers from farm-1 and farm-2");
+    let page = http::get(demo.stats, "/", "").unwrap().body;
+    assert!(page.contains("main/web-1 is down"), "{page}");
+    assert!(page.len() < 60_000, "{}", page.len());
 }
 
 #[test]

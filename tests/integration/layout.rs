@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const ORDER: &[&str] = &[
     "id",
     "outcome",
+    "history",
     "counters",
     "sys",
     "acl",

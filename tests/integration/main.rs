@@ -24,4 +24,5 @@ mod scenarios;
 mod secrets;
 mod simulation;
 mod state;
+mod stats_page;
 mod upgrade;
