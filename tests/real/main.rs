@@ -8,7 +8,9 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod browser;
 mod checks;
+mod chromium;
 mod http_checks;
 mod ipv6;
 mod monitoring;
@@ -27,6 +29,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let tests: Vec<Trial> = scenarios::trials()
         .chain(ipv6::trials())
+        .chain(browser::trials())
         .chain(checks::trials())
         .chain(monitoring::trials())
         .chain(http_checks::trials())
