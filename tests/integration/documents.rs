@@ -1,5 +1,10 @@
 //! The documents say what is true of the program.
 
+mod commands;
+mod examples;
+mod links;
+mod page;
+
 use std::process::Command;
 
 use backstop::config;
