@@ -187,6 +187,17 @@ impl Counters {
         self.clear_maxima();
     }
 
+    /// Adds what `others`, of as many workers, count up, whose sessions have all ended. To be called
+    /// by one thread, and nobody else may write.
+    pub fn absorb(&self, others: &Self) {
+        for pick in Shard::TOTALS {
+            for (shard, other) in self.shards.iter().zip(&others.shards) {
+                pick(shard).add(pick(other).get());
+            }
+            pick(&self.cleared).add(pick(&others.cleared).get());
+        }
+    }
+
     /// Sessions open now.
     pub fn open(&self) -> u32 {
         self.places.load(Relaxed) as u32
@@ -314,6 +325,17 @@ mod tests {
         counters.shard(1).bytes_in.add(4);
         assert_eq!(counters.total(|s| &s.bytes_in), 7);
         assert_eq!(counters.total(|s| &s.bytes_out), 0);
+    }
+
+    #[test]
+    fn what_is_absorbed_is_added_as_it_was_cleared() {
+        let (sum, counters) = (Counters::new(2), Counters::new(2));
+        counters.shard(0).bytes_in.add(3);
+        counters.clear();
+        counters.shard(1).bytes_in.add(4);
+        (0..2).for_each(|_| sum.absorb(&counters));
+        assert_eq!(sum.total(|s| &s.bytes_in), 8);
+        assert_eq!(sum.shard(1).bytes_in.get(), 8);
     }
 
     #[test]

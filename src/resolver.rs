@@ -58,6 +58,13 @@ pub async fn look_up(host: &str) -> Option<IpAddr> {
     }
 }
 
+/// Looks up a server that gets no sessions yet.
+pub async fn look_up_new(server: &Server) {
+    if let Some(ip) = look_up(&server.config.address.host).await {
+        server.set_address(SocketAddr::new(ip, server.config.address.port));
+    }
+}
+
 async fn ask(host: &str) -> Answer {
     if let Ok(address) = host.parse() {
         return Answer::At(vec![address]);

@@ -32,6 +32,23 @@ impl Condition {
             names,
         }
     }
+
+    /// The condition in full: as what their definitions say where [`Condition::show`] has the
+    /// names of ACLs, so that two of the same text mean the same.
+    pub fn written_out(&self, names: &dyn Names) -> String {
+        self.without_names().show(names).to_string()
+    }
+
+    fn without_names(&self) -> Self {
+        let all = |inner: &[Self]| inner.iter().map(Self::without_names).collect();
+        match self {
+            Self::All(inner) => Self::All(all(inner)),
+            Self::Any(inner) => Self::Any(all(inner)),
+            Self::Not(inner) => Self::Not(inner.without_names().into()),
+            Self::Named(_, definition) => definition.without_names(),
+            Self::Source(_) | Self::Compare(..) | Self::ServerIsUp(_) => self.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for Shown<'_> {

@@ -16,6 +16,7 @@
 //!   [`rows`]: all of them in order.
 //! - [`fields`], [`csv`] and [`json`]: HAProxy's statistics fields, and their two forms.
 //! - [`metrics`]: what Prometheus reads. [`health`]: what orchestrators ask.
+//! - [`reloads`]: how reloads of the configuration went.
 //! - [`page`]: the HTML page, put together from its [`parts`]: [`overview`], [`facts`],
 //!   [`routes`], [`timeline`], [`chart`] and [`table`] with its [`columns`].
 //! - [`live`] and [`stream`]: the parts that have changed, for pages that are looked at;
@@ -52,6 +53,7 @@ pub mod parts;
 pub mod password;
 mod places;
 pub mod refusals;
+pub mod reloads;
 pub mod routes;
 pub mod row;
 pub mod rows;
@@ -73,6 +75,7 @@ use self::live::Live;
 use self::moment::Moment;
 use self::overview::Overview;
 use self::refusals::Refusals;
+use self::reloads::Reloads;
 use self::view::View;
 use crate::config::StatsConfig;
 use crate::config::operation::EventsConfig;
@@ -97,6 +100,8 @@ pub struct Running {
     pub refusals: Refusals,
     /// Who is looking at its live page.
     pub live: Live,
+    /// How reloads went.
+    pub reloads: Reloads,
 }
 
 impl Running {
@@ -110,6 +115,7 @@ impl Running {
             readiness,
             refusals: Refusals::default(),
             live: Live::default(),
+            reloads: Reloads::default(),
         }
     }
 
@@ -134,10 +140,11 @@ impl Running {
         first.map_or(0, |frontend| frontend.counters.workers())
     }
 
-    /// A number summed over all frontends.
+    /// A number summed over all frontends, those included that are removed.
     pub fn sum(&self, of: impl Fn(&Counters) -> u64) -> u64 {
         let frontends = self.topology.frontends.iter();
-        frontends.map(|frontend| of(&frontend.counters)).sum()
+        let here: u64 = frontends.map(|frontend| of(&frontend.counters)).sum();
+        here + self.topology.retired.sum(of)
     }
 
     /// When the process began, in seconds of Unix time.

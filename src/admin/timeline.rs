@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::figures::lapse;
 use super::moment::Moment;
+use crate::events::words::some;
 use crate::events::{Event, Record, ServerChange, Severity};
 
 /// How many events the page shows; `/events.json` has the others.
@@ -79,6 +80,8 @@ fn what(event: &Event) -> String {
         Event::BackendUp { backend, .. } => format!("{backend} has a server again"),
         Event::HookSucceeded(run) => format!("Hook {} ran", run.hook),
         Event::HookFailed(run) => format!("Hook {} failed", run.hook),
+        Event::Reloaded { .. } => "The configuration was reloaded".to_owned(),
+        Event::ReloadFailed { .. } => "The configuration was not reloaded".to_owned(),
     }
 }
 
@@ -113,6 +116,10 @@ fn why(event: &Event) -> String {
             lapse(*without)
         ),
         Event::HookSucceeded(run) | Event::HookFailed(run) => format!("{run}"),
+        Event::Reloaded { who, changes, .. } => format!("{}. Reason: {who}", some(changes)),
+        Event::ReloadFailed { who, reason } => {
+            format!("{reason}. Everything goes on as before. Reason: {who}")
+        }
     }
 }
 

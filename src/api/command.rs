@@ -1,8 +1,10 @@
 //! Every command, and who may give it.
 
+use std::pin::Pin;
+
 use super::events::Follow;
 use super::sessions::SessionList;
-use super::{Api, change, events, info, server, sessions, show, state};
+use super::{Api, change, events, info, reload, server, sessions, show, state};
 use crate::config::operation::Level;
 use crate::proxy::registry::SessionId;
 
@@ -29,6 +31,8 @@ pub enum Answer {
     End(SessionId),
     /// Events as they happen, until the client goes away.
     Follow(Follow),
+    /// A text that takes its time.
+    Later(Pin<Box<dyn Future<Output = String>>>),
     /// The end of the connection.
     Quit,
 }
@@ -81,6 +85,12 @@ const COMMANDS: &[Command] = &[
         ("clear counters", "[all]"),
         "begin the maxima anew, or with all every counter",
         change::clear_counters,
+    ),
+    command(
+        Admin,
+        ("diff", "<name> <<<end>"),
+        "say what a reload would do if the file said what follows, up to a line with the end",
+        reload::diff,
     ),
     command(
         Admin,
@@ -148,6 +158,12 @@ const COMMANDS: &[Command] = &[
     command(User, ("quit", ""), "end this connection", |_, _, _| {
         Answer::Quit
     }),
+    command(
+        Admin,
+        ("reload", ""),
+        "take the configuration from its file",
+        reload::reload,
+    ),
     command(
         Admin,
         ("set maxconn", "frontend|server|global"),

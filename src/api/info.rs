@@ -62,6 +62,7 @@ pub fn show(api: &Api, _: &mut Client, words: &[&str]) -> Answer {
 
 fn fields(api: &Api) -> Vec<Field> {
     let running = &api.running;
+    let reloads = running.reloads.counts();
     let uptime = running.topology.started.elapsed();
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let admission = &running.topology.admission;
@@ -129,6 +130,14 @@ fn fields(api: &Api) -> Vec<Field> {
         number(55, "Listeners", GAUGE, binds.sum::<usize>() as u64),
         number(61, "TotalBytesOut", GAUGE, bytes_out),
         number(70, "Start_time_sec", AGE, running.began()),
+        number(1_000, "Reloads", COUNTER, reloads.done),
+        number(1_001, "Reloads_failed", COUNTER, reloads.failed),
+        text(
+            1_002,
+            "Reload_error",
+            STATUS,
+            reloads.error.as_deref().unwrap_or(""),
+        ),
     ]
 }
 

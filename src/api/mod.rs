@@ -9,12 +9,13 @@
 //! - [`words`]: a line to commands, a command to words.
 //! - [`command`]: every command, and who may give it.
 //! - [`show`], [`info`], [`state`], [`sessions`], [`events`]: those that look.
-//! - [`change`], [`server`]: those that change something.
+//! - [`change`], [`server`]: those that change something. [`reload`]: those for the process.
 
 pub mod change;
 pub mod command;
 pub mod events;
 pub mod info;
+pub mod reload;
 pub mod serve;
 pub mod server;
 pub mod sessions;
@@ -26,6 +27,7 @@ pub mod words;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use self::reload::Asks;
 use crate::admin::Running;
 use crate::proxy::Sessions;
 use crate::supervisor::Supervisor;
@@ -40,6 +42,8 @@ pub struct Api {
     pub supervisor: Rc<Supervisor>,
     /// The way to sessions.
     pub sessions: Sessions,
+    /// The way to the process.
+    pub asks: Asks,
 }
 
 /// What is said when a word names nothing that exists; the texts are HAProxy's.

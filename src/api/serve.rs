@@ -22,6 +22,9 @@ const CONNECTIONS: usize = 64;
 /// The longest line, in bytes (HAProxy's `tune.bufsize`).
 const LONGEST_LINE: usize = 16_384;
 
+/// The longest payload of a command, in bytes: a configuration of 100,000 servers.
+const LONGEST_PAYLOAD: usize = 16 << 20;
+
 /// How long a line may be waited for without a prompt (management.txt, "stats timeout").
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -109,7 +112,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
             PATIENCE
         };
         let mut line = Vec::new();
-        let read = read_line(&mut self.input, &mut line);
+        let read = read_line(&mut self.input, &mut line, LONGEST_LINE);
         let ended = timeout(patience, read).await??;
         if ended && line.is_empty() {
             return Ok(None);
@@ -117,9 +120,37 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
         Ok(Some(String::from_utf8_lossy(&line).into_owned()))
     }
 
+    /// What comes before a line that is `end`.
+    async fn payload(&mut self, end: &str) -> io::Result<String> {
+        let mut payload = String::new();
+        loop {
+            let mut line = Vec::new();
+            let room = LONGEST_PAYLOAD - payload.len();
+            let read = read_line(&mut self.input, &mut line, room);
+            if timeout(PATIENCE, read).await?? {
+                return Err(io::Error::other("its payload has no end"));
+            }
+            if line == end.as_bytes() {
+                return Ok(payload);
+            }
+            payload += &String::from_utf8_lossy(&line);
+            payload.push('\n');
+            if payload.len() > LONGEST_PAYLOAD {
+                return Err(io::Error::other("its payload is too long"));
+            }
+        }
+    }
+
     /// Answers every command on a line. Returns whether the conversation goes on.
     async fn answer(&mut self, line: &str) -> io::Result<bool> {
-        let commands = words::commands(line);
+        let (line, end) = words::payload(line);
+        let mut commands = words::commands(line);
+        if let Some(end) = end {
+            let payload = self.payload(end).await?;
+            if let Some(last) = commands.last_mut() {
+                last.push(payload);
+            }
+        }
         if commands.is_empty() {
             self.finish().await?;
         }
@@ -155,6 +186,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
                 }
             }
             Answer::Follow(follow) => self.follow(follow).await?,
+            Answer::Later(text) => {
+                let text = text.await;
+                self.write(&text).await?;
+            }
             Answer::Quit => return Ok(false),
         }
         Ok(true)
@@ -196,6 +231,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
 async fn read_line<R: AsyncRead + Unpin>(
     input: &mut BufReader<R>,
     line: &mut Vec<u8>,
+    longest: usize,
 ) -> io::Result<bool> {
     loop {
         let bytes = input.fill_buf().await?;
@@ -206,7 +242,7 @@ async fn read_line<R: AsyncRead + Unpin>(
         let taken = end.unwrap_or(bytes.len());
         line.extend_from_slice(&bytes[..taken]);
         input.consume(end.map_or(taken, |end| end + 1));
-        if line.len() > LONGEST_LINE {
+        if line.len() > longest {
             return Err(io::Error::other("its line is too long"));
         }
         if end.is_some() {

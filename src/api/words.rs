@@ -1,7 +1,19 @@
 //! A line to commands, a command to words.
 //!
-//! As in HAProxy, `;` parts commands, spaces and tabs part words, and a backslash takes the
-//! meaning from what follows it (management.txt, "Unix Socket commands").
+//! As in HAProxy, `;` parts commands, spaces and tabs part words, a backslash takes the meaning
+//! from what follows it, and `<<END` at the end of a line says that lines follow, up to one that
+//! is `END`, which are the last command's last word (management.txt, "Unix Socket commands").
+
+/// The line without its `<<END`, and the `END`. HAProxy also takes `<<` alone, which an empty line
+/// ends: no configuration could be sent so.
+pub fn payload(line: &str) -> (&str, Option<&str>) {
+    match line.trim_end().rsplit_once("<<") {
+        Some((commands, end)) if !end.is_empty() && !end.contains([' ', '\t']) => {
+            (commands, Some(end))
+        }
+        _ => (line, None),
+    }
+}
 
 /// The words of each command on a line. Commands without a word are left out.
 pub fn commands(line: &str) -> Vec<Vec<String>> {
@@ -38,6 +50,14 @@ mod tests {
             ]
         );
         assert_eq!(commands("  \r"), Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn a_line_may_say_that_a_payload_follows() {
+        assert_eq!(payload("diff x <<END\r"), ("diff x ", Some("END")));
+        for line in ["show info", "diff x <<", "a << b"] {
+            assert_eq!(payload(line), (line, None));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::supervisor::Supervisor;
 use crate::topology::Server;
 
 /// Checks in flight before the first sessions; each holds a descriptor.
-const FIRST_AT_ONCE: usize = 512;
+pub const AT_ONCE: usize = 512;
 
 /// When a server is checked for the first time.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Known {
         let (pending, all_known) = mpsc::channel(1);
         (
             Self {
-                places: Arc::new(Semaphore::new(FIRST_AT_ONCE)),
+                places: Arc::new(Semaphore::new(AT_ONCE)),
                 _pending: pending,
             },
             all_known,
@@ -138,6 +138,13 @@ fn random() -> u32 {
 /// The least time between two checks, however loudly traffic asks.
 fn spacing(check: &CheckConfig) -> Duration {
     (check.interval / 40).clamp(Duration::from_millis(10), Duration::from_millis(50))
+}
+
+/// How long after its first check a server is checked again, if `delay` is its part of the
+/// shortest interval.
+pub fn after_first(server: &Server, delay: Duration) -> Duration {
+    let check = server.config.check.as_ref();
+    check.map_or(delay, |check| delay.max(spacing(check)))
 }
 
 /// When each of `count` servers gets its first check: spread over the smallest interval, so

@@ -38,8 +38,17 @@ pub fn check(path: &Path, colour: bool) -> Checked {
 
 /// Every error, and that they kept everything from starting.
 pub(super) fn failure(report: &Report, colour: bool) -> String {
+    format!("{}; nothing was started.\n", told(report, colour))
+}
+
+/// Every error, and how many there are.
+pub(super) fn mistakes(report: &Report, colour: bool) -> String {
+    format!("{}.\n", told(report, colour))
+}
+
+fn told(report: &Report, colour: bool) -> String {
     format!(
-        "{}{} in {}; nothing was started.\n",
+        "{}{} in {}",
         report.render(colour),
         counted(report.errors(), "error", "errors"),
         report.file(),

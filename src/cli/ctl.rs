@@ -87,6 +87,7 @@ pub(super) fn is_refusal(command: &str, answer: &str) -> bool {
     let said = answer.trim();
     let moved = said.starts_with("IP changed") || said.starts_with("no need to change");
     let starts = [
+        "Not reloaded: ",
         "Permission denied",
         "Unknown command",
         "No such ",

@@ -7,6 +7,7 @@
 pub mod check;
 mod ctl;
 mod demo;
+mod diff;
 mod events;
 pub mod explain;
 mod hash_password;
@@ -68,6 +69,8 @@ enum Command {
     },
     /// Give a command to a running Backstop
     Ctl(ctl::CtlArguments),
+    /// Say what a reload would do with another file
+    Diff(diff::DiffArguments),
     /// Show what has happened in a running Backstop
     Events(events::EventsArguments),
     /// Hash a password for the stats page, typed or from standard input
@@ -85,7 +88,7 @@ enum Command {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct RunArguments {
     /// The configuration file
     #[arg(short, long, value_name = "FILE")]
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check { file, probe }) => check(&file, probe),
         Some(Command::Health { file }) => health::run(&file),
         Some(Command::Ctl(arguments)) => ctl::ctl(&arguments),
+        Some(Command::Diff(arguments)) => diff::run(&arguments),
         Some(Command::Events(arguments)) => events::run(&arguments),
         Some(Command::HashPassword) => hash_password::run(),
         Some(Command::Demo(arguments)) => demo::run(arguments),

@@ -9,7 +9,7 @@ use super::check;
 use super::{FAILED, RunArguments, SESSIONS_CUT};
 use crate::config::{self, Config};
 use crate::log;
-use crate::process::Process;
+use crate::process::{Process, Source};
 use crate::sys::limits;
 use crate::upgrade::{self, Inheritance};
 
@@ -36,7 +36,12 @@ pub(super) fn run(arguments: &RunArguments) -> ExitCode {
     } else {
         None
     };
-    serve(config, inheritance)
+    let overrides = arguments.clone();
+    let source = Source {
+        path: arguments.file.clone(),
+        adjust: Box::new(move |config| override_log(config, &overrides)),
+    };
+    serve(config, source, inheritance)
 }
 
 /// What the process that is to be taken over has; `None` if there is none.
@@ -51,11 +56,11 @@ fn take_over(config: &Config) -> Result<Option<Inheritance>, String> {
     upgrade::take::take(path).map_err(failed)
 }
 
-/// Runs the proxy on a valid configuration until it is told to stop.
-fn serve(config: Config, inheritance: Option<Inheritance>) -> ExitCode {
+/// Runs the proxy on the valid configuration of `source` until it is told to stop.
+fn serve(config: Config, source: Source, inheritance: Option<Inheritance>) -> ExitCode {
     let log_config = config.log;
     let process = match bind(config, inheritance) {
-        Ok(process) => process,
+        Ok(process) => process.reloading(source),
         Err(code) => return code,
     };
     let _writing = log::start(&log_config);

@@ -9,7 +9,7 @@ use hyper::http::uri::{Authority, PathAndQuery};
 use super::check::{Secret, TlsConfig};
 
 /// Every kind of event, in the order of [`crate::events::Event`].
-pub const EVENT_KINDS: [&str; 16] = [
+pub const EVENT_KINDS: [&str; 18] = [
     "server_down",
     "server_up",
     "server_drain",
@@ -26,6 +26,8 @@ pub const EVENT_KINDS: [&str; 16] = [
     "backend_up",
     "hook_succeeded",
     "hook_failed",
+    "reloaded",
+    "reload_failed",
 ];
 
 /// The states that a server can change to, as events name them.

@@ -7,6 +7,7 @@
 //! opens a socket or resolves a name.
 
 pub mod check;
+pub mod diff;
 mod fields;
 mod hints;
 pub mod hook;
@@ -125,6 +126,8 @@ pub struct Config {
     pub maxconn: Option<u32>,
     /// Whether each worker thread stays on a core of its own.
     pub pin_threads: bool,
+    /// Whether the process reloads when its file has changed.
+    pub reload_on_change: bool,
     /// By how many percent the time between two checks varies, at random, 0 to 50.
     pub spread_checks: u8,
     /// How long sessions may go on after the first stop signal.
@@ -149,6 +152,22 @@ pub struct Config {
     pub state: Option<StateConfig>,
     /// What is done when something happens, in declaration order.
     pub hooks: Vec<HookConfig>,
+}
+
+impl Config {
+    /// Takes from `running` what only a restart changes.
+    pub fn keep_fixed(&mut self, running: &Self) {
+        self.threads = running.threads;
+        self.pin_threads = running.pin_threads;
+        self.reload_on_change = running.reload_on_change;
+        self.log = running.log;
+        self.events.clone_from(&running.events);
+        self.api.clone_from(&running.api);
+        self.privileges.clone_from(&running.privileges);
+        self.state.clone_from(&running.state);
+        self.hooks.clone_from(&running.hooks);
+        self.upgrade_socket.clone_from(&running.upgrade_socket);
+    }
 }
 
 /// `[log]`.

@@ -43,6 +43,7 @@ pub(super) struct RawConfig {
     pub(super) maxconn: Option<u32>,
     pub(super) pin_threads: Option<bool>,
     pub(super) grace: Option<Duration>,
+    pub(super) reload_on_change: Option<bool>,
     pub(super) spread_checks: Option<u8>,
     pub(super) log: LogConfig,
     pub(super) defaults: RawDefaults,
@@ -123,6 +124,9 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
         .given();
     let maxconn = fields.read("maxconn", |item| count(r, item)).given();
     let pin_threads = fields.read("pin_threads", |item| r.boolean(item)).given();
+    let reload_on_change = fields
+        .read("reload_on_change", |item| r.boolean(item))
+        .given();
     let spread_checks = fields
         .read("spread_checks", |item| r.number(item, 0..=50))
         .given();
@@ -134,6 +138,7 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
         maxconn,
         pin_threads,
         grace: grace.map(|grace| grace.value),
+        reload_on_change,
         spread_checks: spread_checks.map(|percent| percent.value as u8),
         log: fields
             .read("log", |item| log::read(r, item))

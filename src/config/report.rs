@@ -161,6 +161,21 @@ impl Report {
         self.problems.iter().filter(is_error).count()
     }
 
+    /// The errors in one line: how many, and the line and the title of the first.
+    pub fn short(&self) -> String {
+        let mut errors = self.problems.iter();
+        let first = errors.find(|problem| problem.severity == Severity::Error);
+        let place = first.and_then(Problem::span).map_or_else(
+            || self.file.clone(),
+            |span| format!("{}:{}", self.file, self.line_of(self.clip(span).start) + 1),
+        );
+        let title = first.map_or("", Problem::title);
+        match self.errors() {
+            0 | 1 => format!("{place}: {title}"),
+            count => format!("{place}: {title} (and {} more)", count - 1),
+        }
+    }
+
     /// Every problem as a terminal shows it, with ANSI colours if `colour` is set. Empty without
     /// problems, else ends in a line break.
     pub fn render(&self, colour: bool) -> String {

@@ -46,6 +46,7 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
         maxconn: raw.maxconn,
         pin_threads: raw.pin_threads.unwrap_or(false),
         grace: raw.grace.unwrap_or(DEFAULT_GRACE),
+        reload_on_change: raw.reload_on_change.unwrap_or(false),
         spread_checks: raw.spread_checks.unwrap_or(0),
         log: raw.log,
         frontends: frontends?,

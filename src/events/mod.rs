@@ -128,6 +128,22 @@ pub enum Event {
     HookSucceeded(HookRun),
     /// A hook could not do it.
     HookFailed(HookRun),
+    /// Another configuration is in place.
+    Reloaded {
+        /// Who wanted it.
+        who: String,
+        /// What it has changed, a sentence each.
+        changes: Vec<String>,
+        /// What it says that only a restart changes.
+        restart: Vec<String>,
+    },
+    /// Another configuration cannot be used, and everything goes on as before.
+    ReloadFailed {
+        /// Who wanted it.
+        who: String,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// How much an event matters.
@@ -209,6 +225,8 @@ pub enum Reason {
     Errors,
     /// Sessions were accepted and not answered.
     Silence,
+    /// Another configuration.
+    Reload,
     /// Whether its name resolves.
     Name {
         /// The name.
@@ -292,6 +310,8 @@ impl Event {
             Self::BackendUp { .. } => 13,
             Self::HookSucceeded(_) => 14,
             Self::HookFailed(_) => 15,
+            Self::Reloaded { .. } => 16,
+            Self::ReloadFailed { .. } => 17,
         }
     }
 
@@ -305,6 +325,7 @@ impl Event {
         match self {
             Self::BackendDown { .. } => Severity::Emergency,
             Self::ServerDown(_)
+            | Self::ReloadFailed { .. }
             | Self::ServerDrain(_)
             | Self::ServerMaintenance(_)
             | Self::RouteChanged { .. }
@@ -313,6 +334,7 @@ impl Event {
             | Self::FrontendSwitched { on: false, .. }
             | Self::ChecksSwitched { on: false, .. } => Severity::Warning,
             Self::ServerUp(_)
+            | Self::Reloaded { .. }
             | Self::ServerReleased { .. }
             | Self::WeightChanged { .. }
             | Self::AddressChanged { .. }
@@ -324,7 +346,8 @@ impl Event {
         }
     }
 
-    /// The frontend, the backend, the `backend/server` or the hook that it is about.
+    /// The frontend, the backend, the `backend/server` or the hook that it is about;
+    /// `configuration` if it is about all of them.
     pub fn subject(&self) -> &str {
         match self {
             Self::ServerDown(change)
@@ -342,6 +365,7 @@ impl Event {
             }
             Self::BackendDown { backend } | Self::BackendUp { backend, .. } => backend,
             Self::HookSucceeded(run) | Self::HookFailed(run) => &run.hook,
+            Self::Reloaded { .. } | Self::ReloadFailed { .. } => "configuration",
         }
     }
 }
@@ -357,6 +381,8 @@ pub enum Place<'a> {
     Server(&'a str, &'a str),
     /// A hook.
     Hook(&'a str),
+    /// All of them.
+    Everything,
 }
 
 impl Event {
@@ -365,6 +391,7 @@ impl Event {
         let subject = self.subject();
         match self {
             Self::HookSucceeded(_) | Self::HookFailed(_) => Place::Hook(subject),
+            Self::Reloaded { .. } | Self::ReloadFailed { .. } => Place::Everything,
             Self::RouteChanged { .. } | Self::FrontendSwitched { .. } => Place::Frontend(subject),
             _ => match subject.split_once('/') {
                 Some((backend, server)) => Place::Server(backend, server),

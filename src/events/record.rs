@@ -80,6 +80,9 @@ struct Fields<'a> {
     without_server_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hook: Option<&'a str>,
+    /// What a reload has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<&'a [String]>,
     text: String,
 }
 
@@ -105,6 +108,7 @@ enum Cause<'a> {
     Tracked {
         server: &'a str,
     },
+    Reload,
     Errors,
     Silence,
     Name {
@@ -147,6 +151,7 @@ impl<'a> Fields<'a> {
             Place::Backend(name) => backend = Some(name),
             Place::Server(of, name) => (backend, server) = (Some(of), Some(name)),
             Place::Hook(name) => hook = Some(name),
+            Place::Everything => {}
         }
         Self {
             number: 0,
@@ -167,6 +172,7 @@ impl<'a> Fields<'a> {
             sessions_failed: None,
             without_server_ms: None,
             hook,
+            changes: None,
             text: event.to_string(),
         }
     }
@@ -211,6 +217,11 @@ impl<'a> Fields<'a> {
                 self.cause = Some(Cause::Route { info: route });
             }
             Event::BackendDown { .. } => {}
+            Event::Reloaded { who, changes, .. } => {
+                self.cause = Some(Cause::Operator { who });
+                self.changes = Some(changes);
+            }
+            Event::ReloadFailed { who, .. } => self.cause = Some(Cause::Operator { who }),
             Event::BackendUp {
                 without, failed, ..
             } => {
@@ -259,6 +270,7 @@ impl<'a> From<&'a Reason> for Cause<'a> {
             Reason::Operator { who } => Self::Operator { who },
             Reason::Agent { why } => Self::Agent { info: why },
             Reason::Tracked { server } => Self::Tracked { server },
+            Reason::Reload => Self::Reload,
             Reason::Errors => Self::Errors,
             Reason::Silence => Self::Silence,
             Reason::Name { host, resolves } => Self::Name {

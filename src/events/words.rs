@@ -8,6 +8,9 @@ use std::fmt;
 use super::{Ended, Event, HookRun, Reason, ServerChange};
 use crate::topology::status::{State, Toll};
 
+/// Changes of a reload that are told one by one.
+const TOLD: usize = 10;
+
 impl ServerChange {
     fn subject(&self) -> String {
         let backup = if self.backup { "Backup " } else { "" };
@@ -82,6 +85,7 @@ impl fmt::Display for Reason {
             Self::Agent { why } if why.is_empty() => f.write_str("told by its agent"),
             Self::Agent { why } => write!(f, "told by its agent, info: \"{why}\""),
             Self::Tracked { server } => write!(f, "via {server}"),
+            Self::Reload => f.write_str("the configuration was reloaded"),
             Self::Errors => f.write_str("too many sessions could not connect"),
             Self::Silence => f.write_str("it accepts sessions but does not answer them"),
             Self::Name {
@@ -209,6 +213,15 @@ impl fmt::Display for Event {
                 let how = if *on { "enabled" } else { "paused" };
                 write!(f, "Proxy {frontend} {how}, reason: {reason}.")
             }
+            Self::Reloaded {
+                who,
+                changes,
+                restart,
+            } => reloaded(f, who, changes, restart),
+            Self::ReloadFailed { who, reason } => write!(
+                f,
+                "Configuration not reloaded, reason: {who}. {reason}. Everything goes on as before."
+            ),
             Self::SessionsEnded { on, count, why } => {
                 let sessions = if *count == 1 { "session" } else { "sessions" };
                 write!(
@@ -236,6 +249,34 @@ impl fmt::Display for HookRun {
             return Ok(());
         }
         write!(f, ", info: \"{}\"", self.info)
+    }
+}
+
+fn reloaded(
+    f: &mut fmt::Formatter<'_>,
+    who: &str,
+    changes: &[String],
+    restart: &[String],
+) -> fmt::Result {
+    write!(
+        f,
+        "Configuration reloaded, reason: {who}. {}.",
+        some(changes)
+    )?;
+    if restart.is_empty() {
+        return Ok(());
+    }
+    write!(f, " Only a restart changes: {}.", some(restart))
+}
+
+/// The first few of what may be thousands.
+pub fn some(sentences: &[String]) -> String {
+    let told = sentences.iter().take(TOLD).map(String::as_str);
+    let told = told.collect::<Vec<_>>().join("; ");
+    match (sentences.len(), sentences.len().saturating_sub(TOLD)) {
+        (0, _) => "Nothing has changed".to_owned(),
+        (_, 0) => told,
+        (_, more) => format!("{told}; and {more} more"),
     }
 }
 

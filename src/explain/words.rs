@@ -4,9 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::acl::eval::Facts;
-use crate::acl::show::Names;
 use crate::acl::{Condition, Sample};
-use crate::id::{BackendId, FrontendId, ServerId};
 use crate::topology::{SessionFacts, Topology};
 
 /// What is known of a client before it connects.
@@ -176,27 +174,13 @@ impl fmt::Display for Words<'_> {
     }
 }
 
-impl Names for Topology {
-    fn backend(&self, id: BackendId) -> &str {
-        &self.backends[id.index()].config.name
-    }
-
-    fn frontend(&self, id: FrontendId) -> &str {
-        &self.frontends[id.index()].config.name
-    }
-
-    fn server(&self, id: ServerId) -> &str {
-        let server = &self.backends[id.backend.index()].servers[id.index()];
-        &server.config.name
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
     use crate::acl::Comparison;
+    use crate::id::{BackendId, ServerId};
     use crate::topology::sample::{farms, take_down};
 
     fn usable_at_most(limit: u64) -> Condition {

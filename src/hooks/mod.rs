@@ -166,7 +166,7 @@ fn matches(filter: &EventFilter, event: &Event) -> bool {
         Place::Frontend(name) => (Some(name), None, None),
         Place::Backend(name) => (None, Some(name), None),
         Place::Server(backend, _) => (None, Some(backend), Some(event.subject())),
-        Place::Hook(_) => (None, None, None),
+        Place::Hook(_) | Place::Everything => (None, None, None),
     };
     let state = || {
         event

@@ -9,6 +9,7 @@ use socket2::Socket;
 
 use crate::api::socket::ApiSocket;
 use crate::config::operation::{ApiConfig, Level};
+use crate::config::value::overlap;
 use crate::config::{BackendConfig, Config};
 use crate::descriptors::Shortfall;
 use crate::privileges::PrivilegeError;
@@ -107,19 +108,20 @@ pub(super) struct Bound {
     pub(super) backlog: Option<u32>,
 }
 
-/// Takes every address of the frontends of `config` that is `wanted`, for so many workers. What
-/// cannot be had is added to `errors`.
+/// Takes every address of the frontends of `config` that is `wanted`, for so many workers, of
+/// whom `ours` are listened on already. What cannot be had is added to `errors`.
 pub(super) fn frontends(
     config: &Config,
     workers: usize,
     wanted: impl Fn(SocketAddr) -> bool,
+    ours: &[SocketAddr],
     errors: &mut Vec<StartError>,
 ) -> Vec<Bound> {
     let mut bound = Vec::new();
     for frontend in &config.frontends {
         for &address in frontend.bind.iter().filter(|address| wanted(**address)) {
             let owner = format!("frontend {}", frontend.name);
-            match listen_on(owner, address, workers, &frontend.socket.both) {
+            match listen_on(owner, address, workers, &frontend.socket.both, ours) {
                 Ok(sockets) => bound.push(Bound {
                     address,
                     sockets,
@@ -163,30 +165,34 @@ pub(super) fn inherited(
     bound
 }
 
-/// Takes the addresses of the stats page, those that the old process has from there.
+/// Takes every address of the stats page of `config` that is `wanted`, as [`frontends`] does, those
+/// that the old process has from there.
 pub(super) fn stats(
     config: &Config,
+    wanted: impl Fn(SocketAddr) -> bool,
+    ours: &[SocketAddr],
     mut inheritance: Option<&mut Inheritance>,
     errors: &mut Vec<StartError>,
-) -> Vec<(SocketAddr, Socket)> {
-    let mut stats = Vec::new();
-    for &address in config.stats.iter().flat_map(|stats| &stats.bind) {
+) -> Vec<Bound> {
+    let mut bound = Vec::new();
+    let addresses = config.stats.iter().flat_map(|stats| &stats.bind);
+    for &address in addresses.filter(|address| wanted(**address)) {
         let had = inheritance.as_mut();
+        let no_options = SocketOptions::default();
         let sockets = match had.and_then(|had| had.sockets(&offer::tcp(address))) {
             Some(sockets) => Ok(sockets),
-            None => listen_on(
-                "the stats page".into(),
-                address,
-                1,
-                &SocketOptions::default(),
-            ),
+            None => listen_on("the stats page".into(), address, 1, &no_options, ours),
         };
         match sockets {
-            Ok(sockets) => stats.extend(sockets.into_iter().map(|socket| (address, socket))),
+            Ok(sockets) => bound.push(Bound {
+                address,
+                sockets,
+                backlog: None,
+            }),
             Err(error) => errors.push(error),
         }
     }
-    stats
+    bound
 }
 
 /// A Unix socket as `config` wants it, from the old process if it has it.
@@ -215,14 +221,21 @@ pub(super) fn upgrade(path: &Path, config: &Config) -> ApiConfig {
     }
 }
 
-/// `count` sockets for an address of `owner`, which do not listen yet.
-pub(super) fn listen_on(
+/// `count` sockets for an address of `owner`, which do not listen yet. It may be one of `ours`, or
+/// overlap with one.
+fn listen_on(
     owner: String,
     address: SocketAddr,
     count: usize,
     options: &SocketOptions,
+    ours: &[SocketAddr],
 ) -> Result<Vec<Socket>, StartError> {
-    sockets::bind(address, count, options).map_err(|error| {
+    let bound = if ours.iter().any(|ours| overlap(*ours, address)) {
+        sockets::bind_beside(address, count, options)
+    } else {
+        sockets::bind(address, count, options)
+    };
+    bound.map_err(|error| {
         StartError::Bind(BindError {
             owner,
             purpose: "listen on",

@@ -12,7 +12,6 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
 
-use super::listeners::Listeners;
 use crate::api::socket::{ApiSocket, SocketFile};
 use crate::notify;
 use crate::privileges;
@@ -39,7 +38,6 @@ pub(super) struct Handover {
     services: Vec<AbortHandle>,
     /// What is offered as long as this process listens there.
     offered: Vec<Offered>,
-    listeners: Option<Listeners>,
 }
 
 impl Handover {
@@ -51,7 +49,6 @@ impl Handover {
             files: Vec::new(),
             services: Vec::new(),
             offered: Vec::new(),
-            listeners: None,
         }
     }
 
@@ -59,11 +56,6 @@ impl Handover {
     pub(super) fn add(&mut self, offered: impl IntoIterator<Item = Offered>, service: AbortHandle) {
         self.offered.extend(offered);
         self.services.push(service);
-    }
-
-    /// Takes in the frontends' listeners.
-    pub(super) fn keep(&mut self, listeners: Listeners) {
-        self.listeners = Some(listeners);
     }
 
     /// Takes in what listens at the path of a Unix socket.

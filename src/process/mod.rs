@@ -3,34 +3,39 @@
 //!
 //! - [`bind`]: what the configuration needs, taken before anything starts.
 //! - [`handover`]: this process and the one that takes over from it.
-//! - [`listeners`]: the frontends' listeners while it runs.
+//! - [`listeners`], [`stats`]: listeners while it runs.
+//! - [`reload`]: another configuration while it runs. [`watch`]: when its file changes.
 
 mod bind;
 mod handover;
 mod listeners;
+mod reload;
+mod stats;
+mod watch;
 
 use std::collections::HashSet;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use socket2::Socket;
+use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use self::bind::Bound;
 pub use self::bind::{BindError, StartError};
 use self::handover::Handover;
 use self::listeners::Listeners;
+use self::reload::Reloader;
+pub use self::reload::Source;
+use self::stats::StatsPages;
 use crate::admin::Running;
 use crate::admin::health::{Point, Readiness};
 use crate::admin::orders::{self, Orders};
-use crate::admin::thread::PageThread;
 use crate::api::socket::ApiSocket;
 use crate::api::{self, Api};
-use crate::checks::schedule;
+use crate::checks::schedule::Schedule;
 use crate::config::Config;
 use crate::descriptors;
 use crate::events::Journal;
@@ -42,9 +47,9 @@ use crate::proxy::{Sessions, Stage, Workers};
 use crate::resolver;
 use crate::state::{self, Clock, Keeper, Saved};
 use crate::supervisor::Supervisor;
-use crate::sys::{limits, sockets};
+use crate::sys::limits;
 use crate::topology::{Admission, Current, Topology};
-use crate::upgrade::{Inheritance, Offer, Predecessor, offer};
+use crate::upgrade::{Inheritance, Offer, Predecessor};
 
 /// A proxy that holds its addresses and has not begun to serve.
 #[derive(Debug)]
@@ -52,7 +57,7 @@ pub struct Process {
     config: Config,
     current: Current,
     frontends: Vec<Bound>,
-    stats: Vec<(SocketAddr, Socket)>,
+    stats: Vec<Bound>,
     journal: Journal,
     readiness: Readiness,
     api: Option<ApiSocket>,
@@ -61,6 +66,7 @@ pub struct Process {
     /// The process before this one, and what it knows.
     predecessor: Option<(Predecessor, Saved)>,
     workers: usize,
+    source: Option<Source>,
 }
 
 impl Process {
@@ -92,8 +98,8 @@ impl Process {
         };
         let had: HashSet<_> = frontends.iter().map(|bound| bound.address).collect();
         let is_new = |address| !had.contains(&address);
-        frontends.extend(bind::frontends(&config, workers, is_new, &mut errors));
-        let stats = bind::stats(&config, inheritance.as_mut(), &mut errors);
+        frontends.extend(bind::frontends(&config, workers, is_new, &[], &mut errors));
+        let stats = bind::stats(&config, |_| true, &[], inheritance.as_mut(), &mut errors);
         let api = config.api.as_ref().and_then(|api| {
             let failed = |error| errors.push(StartError::Api(api.socket.clone(), error));
             bind::unix(api, inheritance.as_mut()).map_err(failed).ok()
@@ -131,7 +137,15 @@ impl Process {
             upgrade,
             predecessor: inheritance.map(Inheritance::rest),
             workers,
+            source: None,
         })
+    }
+
+    /// Reloads from `source` when it is told to.
+    #[must_use]
+    pub fn reloading(mut self, source: Source) -> Self {
+        self.source = Some(source);
+        self
     }
 
     /// What runs, for those who want to watch.
@@ -189,6 +203,7 @@ impl Process {
     }
 
     async fn start(self) -> io::Result<(Workers, Handover)> {
+        let hangups = self.source.as_ref().and_then(|_| reload::hangups());
         let (sessions, queues) = Sessions::channel(self.workers);
         let (current, journal) = (self.current.clone(), self.journal.clone());
         let topology = current.get();
@@ -203,9 +218,15 @@ impl Process {
         supervisor.resume_probations();
         resolver::resolve_all(&topology, &supervisor).await;
         tokio::task::spawn_local(resolver::run(current.clone(), Rc::clone(&supervisor)));
-        schedule::start_agents(&topology, &supervisor);
-        schedule::start_checks(&topology, &supervisor, self.config.spread_checks).await;
-        tokio::task::spawn_local(tick(current.clone(), self.readiness.clone()));
+        let schedule = Schedule::new(current.clone(), Rc::clone(&supervisor));
+        schedule.start(self.config.spread_checks).await;
+        let ticking = tick(
+            current.clone(),
+            self.readiness.clone(),
+            Rc::clone(&supervisor),
+            Rc::clone(&schedule),
+        );
+        tokio::task::spawn_local(ticking);
         let hooks = HookCounts::new(&self.config.hooks);
         hooks::start(&self.config.hooks, &hooks, &journal, &current);
         let mut running = Running::new(current.clone(), journal, self.readiness.clone());
@@ -215,28 +236,17 @@ impl Process {
         tokio::task::spawn_local(obeying);
         let offer = Offer::new(self.upgrade.is_some());
         let mut handover = Handover::new(offer.clone(), current.clone());
-        if let Some(settings) = self.config.stats.clone().map(Arc::new) {
-            let (mut listeners, mut offered) = (Vec::new(), Vec::new());
-            for (address, socket) in self.stats {
-                let listener = sockets::listen(socket, None)?;
-                offered.push(offer.add(offer::tcp(address), &[&listener])?);
-                listeners.push(listener);
-            }
-            let page = PageThread::start(listeners, settings, running.clone(), orders)?;
-            // It ends together with everything else on this thread.
-            let service = tokio::task::spawn_local(async move {
-                let _page = page;
-                std::future::pending::<()>().await;
-            });
-            handover.add(offered, service.abort_handle());
-        }
+        let mut stats = StatsPages::new(running.clone(), orders, offer.clone());
+        stats.follow(listeners::listen(self.stats)?, self.config.stats.as_ref())?;
+        let (asks, asked) = mpsc::unbounded_channel();
         if let (Some(socket), Some(config)) = (self.api, &self.config.api) {
             let (listener, file) = socket.listen()?;
             let offered = handover.add_file(&offer, &file, &listener)?;
             let api = Rc::new(Api {
-                running,
+                running: running.clone(),
                 supervisor: Rc::clone(&supervisor),
                 sessions,
+                asks,
             });
             let service = api::serve::serve(listener, file, api, config.level);
             let service = tokio::task::spawn_local(service);
@@ -246,14 +256,30 @@ impl Process {
         supervisor.begin();
         let workers = Workers::start(&current, queues, self.config.log, self.config.pin_threads)?;
         let mut listeners = Listeners::new(workers.listeners(), offer.clone());
-        listeners.open(self.frontends)?;
-        handover.keep(listeners);
+        listeners.give(listeners::listen(self.frontends)?);
         if let Some(socket) = self.upgrade {
             handover.listen(&offer, socket)?;
         }
         if let Some(predecessor) = predecessor {
             handover.succeed(predecessor).await;
         }
+        let reloader = Reloader {
+            source: self.source,
+            hangups,
+            config: self.config,
+            workers: self.workers,
+            current,
+            supervisor,
+            schedule,
+            listeners,
+            stats,
+            journal: running.journal,
+            readiness: running.readiness,
+            reloads: running.reloads,
+        };
+        // With it go the stats page and what is offered of the listeners.
+        let service = tokio::task::spawn_local(reloader.run(asked));
+        handover.add([], service.abort_handle());
         self.readiness.reach(Point::Ready);
         let size = format!(
             "{} frontends, {} backends, {} servers, {} worker threads, at most {} sessions.",
@@ -291,8 +317,14 @@ async fn drain(workers: Workers, grace: Duration, stop: impl Future<Output = ()>
     cut
 }
 
-/// Computes session rates, once a second, and shows that this thread gets its turn.
-async fn tick(current: Current, readiness: Readiness) {
+/// Once a second: computes session rates, forgets what reloads have removed and no session uses,
+/// and shows that this thread gets its turn.
+async fn tick(
+    current: Current,
+    readiness: Readiness,
+    supervisor: Rc<Supervisor>,
+    schedule: Rc<Schedule>,
+) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     loop {
         seconds.tick().await;
@@ -307,6 +339,9 @@ async fn tick(current: Current, readiness: Readiness) {
             .iter()
             .for_each(|backend| backend.counters.tick());
         topology.servers().for_each(|server| server.counters.tick());
+        if supervisor.forget_retired() {
+            schedule.leave_gone();
+        }
     }
 }
 

@@ -99,6 +99,12 @@ impl Account {
     /// Counts the session on its backend, and no longer on the one that it leaves.
     pub(super) fn enter_backend(&mut self, backend: Arc<Backend>) {
         if let Some(left) = self.backend.take() {
+            if left.key == backend.key {
+                // A reload has put another in its place, which counts it already.
+                self.worker.sessions.set_backend(self.key, &backend);
+                self.backend = Some(backend);
+                return;
+            }
             left.counters.leave();
             self.server = None;
             self.redispatched = true;

@@ -87,8 +87,9 @@ async fn find_server(
             return Err(outcome);
         }
         // Its servers may be dead without the checks having noticed yet. When they have, the
-        // rules may send the session to another farm.
-        if !outcome.cause.is_the_servers() || tries.next().is_none() {
+        // rules may send the session to another farm. A reload is nobody's failure.
+        let mut may_go_on = || backend.is_superseded() || tries.next().is_some();
+        if !outcome.cause.is_the_servers() || !may_go_on() {
             return Err(outcome);
         }
         match Box::pin(reroute(worker, account, &backend, local)).await {

@@ -6,11 +6,13 @@
 //!
 //! - [`operator`]: what somebody wants.
 //! - [`recovery`]: what a server that comes back has to go through.
+//! - [`reload`]: another configuration in the place of the one that runs.
 //! - [`routes`]: where each frontend's new sessions go, told when it changes.
 //! - [`shutdown`]: sessions that end because a server's state changed.
 
 pub mod operator;
 pub mod recovery;
+pub mod reload;
 mod routes;
 mod shutdown;
 
@@ -305,8 +307,9 @@ impl Supervisor {
     /// Checks, timers and look-ups hold a server for long, and reloads change what is around it.
     pub fn latest(&self, server: &Arc<Server>) -> Arc<Server> {
         let topology = self.current.load();
-        let latest = topology.server_with(server.key);
-        Arc::clone(latest.unwrap_or(server))
+        topology
+            .known(server.key)
+            .unwrap_or_else(|| Arc::clone(server))
     }
 
     /// What runs, and the backend of `server` in it; `None` if the server is gone.

@@ -153,6 +153,7 @@ impl Supervisor {
             .iter()
             .for_each(|b| b.queue.clear_maximum());
         if all {
+            topology.retired.clear();
             for server in topology.servers() {
                 server.update(|status| (status.failed_checks, status.downs) = (0, 0));
             }

@@ -68,12 +68,12 @@ impl Supervisor {
     }
 }
 
-fn route(frontend: &Frontend, topology: &Topology) -> String {
+pub(super) fn route(frontend: &Frontend, topology: &Topology) -> String {
     let route = Routes::of(frontend, topology).otherwise;
     route.map_or("nowhere".into(), |route| route.to_string())
 }
 
-fn named(destination: Destination, topology: &Topology) -> String {
+pub(super) fn named(destination: Destination, topology: &Topology) -> String {
     let Some((backend, mode)) = destination else {
         return "nowhere".to_owned();
     };
@@ -88,7 +88,7 @@ fn named(destination: Destination, topology: &Topology) -> String {
     format!("{name} ({servers})")
 }
 
-fn destinations(topology: &Topology) -> Vec<Destination> {
+pub(super) fn destinations(topology: &Topology) -> Vec<Destination> {
     let of = |frontend| Routes::of(frontend, topology).otherwise;
     let destination = |route: Route<'_>| (route.backend.id, route.backend.usable().mode());
     topology

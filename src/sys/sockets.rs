@@ -28,6 +28,18 @@ pub fn bind(
     // With SO_REUSEPORT a second process of the same user could join unnoticed and take a share
     // of the connections; without it the kernel tells whether somebody listens.
     stream_socket(address)?.bind(&address.into())?;
+    bind_beside(address, workers, options)
+}
+
+/// As [`bind`], for an address that the process itself listens on, or one that overlaps with it.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn bind_beside(
+    address: SocketAddr,
+    workers: usize,
+    options: &SocketOptions,
+) -> io::Result<Vec<Socket>> {
     (0..workers)
         .map(|_| {
             let socket = stream_socket(address)?;

@@ -1,5 +1,6 @@
 //! A backend: its servers and the snapshot of those in use.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,7 +12,7 @@ use tokio::sync::futures::Notified;
 
 use super::queue::Queue;
 use super::server::Server;
-use super::usable::{Candidate, Policy, UsableSet};
+use super::usable::{Candidate, Policy, Resume, UsableSet};
 use crate::config::BackendConfig;
 use crate::counters::Counters;
 use crate::id::{BackendId, Key};
@@ -93,6 +94,25 @@ impl Backend {
         }
     }
 
+    /// The same backend under another configuration, with what it counted and its history.
+    #[must_use]
+    pub fn reconfigured(
+        &self,
+        id: BackendId,
+        config: BackendConfig,
+        servers: Vec<Arc<Server>>,
+        now: Instant,
+    ) -> Self {
+        let workers = self.counters.workers();
+        Self {
+            counters: Arc::clone(&self.counters),
+            queue: Arc::clone(&self.queue),
+            key: self.key,
+            history: Arc::clone(&self.history),
+            ..Self::new(id, config, servers, workers, now)
+        }
+    }
+
     /// The servers that get new sessions now.
     pub fn usable(&self) -> Guard<Arc<UsableSet>> {
         self.usable.load()
@@ -124,12 +144,33 @@ impl Backend {
     /// Takes the servers' states into account. Only the supervisor calls this.
     pub fn recompute(&self, now: Instant) {
         let previous = self.usable.load_full();
-        let set = UsableSet::compute(
-            &candidates(&self.config, &self.servers, now),
-            &self.policy,
-            Some(&previous),
-        );
-        let (had, has) = (previous.nbsrv() > 0, set.nbsrv() > 0);
+        self.take_set(previous.nbsrv() > 0, previous.resume(), now);
+    }
+
+    /// As [`Self::recompute`], where balancing goes on where it is in `was`, whose place this
+    /// takes. Only the supervisor calls this.
+    pub fn go_on_from(&self, was: &Self, now: Instant) {
+        let previous = was.usable();
+        let resume = previous.resume().map(|resume| Resume {
+            next: self.position_after(was, resume.next),
+            ..resume
+        });
+        self.take_set(previous.nbsrv() > 0, resume, now);
+    }
+
+    /// Where the server stands that is at `position` in `was`, or the next one that is still here.
+    fn position_after(&self, was: &Self, position: u32) -> u32 {
+        let places: HashMap<_, _> = self.servers.iter().map(|s| s.key).zip(0..).collect();
+        let (before, after) = was.servers.split_at(position as usize);
+        let mut turn = after.iter().chain(before);
+        let place = turn.find_map(|server| places.get(&server.key));
+        place.copied().unwrap_or(0)
+    }
+
+    fn take_set(&self, had: bool, resume: Option<Resume>, now: Instant) {
+        let candidates = candidates(&self.config, &self.servers, now);
+        let set = UsableSet::compute(&candidates, &self.policy, resume);
+        let has = set.nbsrv() > 0;
         if had != has {
             let mut history = self
                 .history

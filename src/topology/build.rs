@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::retired::Retired;
 use super::status::ServerStatus;
 use super::{Admission, Backend, Frontend, Server, Topology};
 use crate::config::policy::InitState;
@@ -21,16 +22,19 @@ impl Topology {
             .iter()
             .zip(0..)
             .map(|(backend, id)| Arc::new(build_backend(BackendId(id), backend, workers, now)));
-        let admission = Arc::new(Admission::unlimited());
-        Self::of(frontends.collect(), backends.collect(), admission, now)
+        let process = (
+            Arc::new(Admission::unlimited()),
+            Arc::new(Retired::new(workers)),
+        );
+        Self::of(frontends.collect(), backends.collect(), now, process)
     }
 
     /// The graph of these, in declaration order, of a process that began at `started`.
     pub(super) fn of(
         frontends: Vec<Arc<Frontend>>,
         backends: Vec<Arc<Backend>>,
-        admission: Arc<Admission>,
         started: Instant,
+        (admission, retired): (Arc<Admission>, Arc<Retired>),
     ) -> Self {
         let servers = backends.iter().flat_map(|backend| &backend.servers);
         let places = servers.map(|server| (server.key, server.id)).collect();
@@ -39,6 +43,7 @@ impl Topology {
             backends,
             admission,
             started,
+            retired,
             places,
         }
     }
@@ -56,7 +61,7 @@ fn build_backend(id: BackendId, config: &BackendConfig, workers: usize, now: Ins
     Backend::new(id, config.clone(), servers.collect(), workers, now)
 }
 
-fn build_server(
+pub(super) fn build_server(
     id: ServerId,
     backend: &str,
     config: &ServerConfig,
@@ -76,7 +81,7 @@ fn build_server(
 
 /// The tier of each server: the configured one; backups come after all of those, together or
 /// one after another.
-fn tiers(config: &BackendConfig) -> impl Iterator<Item = u32> {
+pub(super) fn tiers(config: &BackendConfig) -> impl Iterator<Item = u32> {
     let primaries = config.servers.iter().filter(|server| !server.backup);
     let mut last = primaries.map(|server| server.tier).max().unwrap_or(0);
     let after_primaries = last + 1;
@@ -94,7 +99,7 @@ fn tiers(config: &BackendConfig) -> impl Iterator<Item = u32> {
 }
 
 /// The counter of a check that has not been made yet (configuration.txt, "init-state").
-fn initial_health(check: &CheckConfig, state: InitState) -> CheckHealth {
+pub(super) fn initial_health(check: &CheckConfig, state: InitState) -> CheckHealth {
     let health = match state {
         InitState::FullyUp => check.rise + check.fall - 1,
         InitState::Known | InitState::Up => check.rise,

@@ -75,6 +75,20 @@ impl Frontend {
         *self.routed.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
+    /// The same frontend under another configuration, with what it counted. Its rules with
+    /// `until` do not match yet.
+    #[must_use]
+    pub fn reconfigured(&self, id: FrontendId, config: FrontendConfig) -> Self {
+        Self {
+            counters: Arc::clone(&self.counters),
+            endings: Arc::clone(&self.endings),
+            limit: Arc::clone(&self.limit),
+            enabled: Arc::clone(&self.enabled),
+            routed: Arc::clone(&self.routed),
+            ..Self::new(id, config, self.counters.workers())
+        }
+    }
+
     /// Whether sessions are accepted.
     pub fn is_enabled(&self) -> bool {
         *self.enabled.borrow()

@@ -13,6 +13,8 @@ pub mod frontend;
 pub mod latency;
 mod live;
 pub mod queue;
+pub mod rebuild;
+pub mod retired;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod server;
@@ -28,8 +30,10 @@ pub use self::admission::Admission;
 pub use self::backend::Backend;
 pub use self::current::Current;
 pub use self::frontend::Frontend;
+use self::retired::Retired;
 pub use self::server::Server;
 use crate::acl::eval::Facts;
+use crate::acl::show::Names;
 use crate::id::{BackendId, FrontendId, Key, ServerId};
 
 /// Everything that sessions are routed by.
@@ -43,6 +47,8 @@ pub struct Topology {
     pub admission: Arc<Admission>,
     /// When the process began: the zero of counters' times.
     pub started: Instant,
+    /// What reloads have removed and sessions still use.
+    pub retired: Arc<Retired>,
     /// Where each server stands.
     places: HashMap<Key, ServerId>,
 }
@@ -81,6 +87,12 @@ impl Topology {
         self.places.get(&key).map(|&id| self.server(id))
     }
 
+    /// The server with this key, also if it was removed and has sessions still.
+    pub fn known(&self, key: Key) -> Option<Arc<Server>> {
+        let here = self.server_with(key).cloned();
+        here.or_else(|| self.retired.server(key))
+    }
+
     /// Every server of every backend.
     pub fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
         self.backends.iter().flat_map(|backend| &backend.servers)
@@ -103,6 +115,21 @@ impl Topology {
             client: client.ip(),
             port: local.port(),
         }
+    }
+}
+
+impl Names for Topology {
+    fn backend(&self, id: BackendId) -> &str {
+        &self.backends[id.index()].config.name
+    }
+
+    fn frontend(&self, id: FrontendId) -> &str {
+        &self.frontends[id.index()].config.name
+    }
+
+    fn server(&self, id: ServerId) -> &str {
+        let server = &self.backends[id.backend.index()].servers[id.index()];
+        &server.config.name
     }
 }
 

@@ -51,7 +51,11 @@ pub(crate) fn backend(name: &str, allbackups: bool, servers: Vec<ServerConfig>) 
     }
 }
 
-fn frontend(name: &str, rules: Vec<RuleConfig>, default: Option<BackendId>) -> FrontendConfig {
+pub(crate) fn frontend(
+    name: &str,
+    rules: Vec<RuleConfig>,
+    default: Option<BackendId>,
+) -> FrontendConfig {
     FrontendConfig {
         name: name.into(),
         bind: vec!["0.0.0.0:81".parse().unwrap()],
@@ -70,6 +74,7 @@ pub(crate) fn empty_config() -> Config {
         maxconn: None,
         pin_threads: false,
         grace: Duration::ZERO,
+        reload_on_change: false,
         spread_checks: 0,
         log: LogConfig {
             level: LogLevel::Info,

@@ -73,6 +73,15 @@ pub enum Mode {
     Nothing,
 }
 
+/// Where balancing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resume {
+    /// Which servers are in use.
+    pub mode: Mode,
+    /// The position of the next one.
+    pub next: u32,
+}
+
 /// The servers of a backend that get new sessions.
 #[derive(Debug)]
 pub struct UsableSet {
@@ -90,16 +99,14 @@ pub struct UsableSet {
 impl UsableSet {
     /// The set for `servers` in declaration order.
     ///
-    /// `previous` is the set that this one replaces: while the mode stays, balancing goes on
+    /// `resume` is of the set that this one replaces: while the mode stays, balancing goes on
     /// where it was.
-    pub fn compute(servers: &[Candidate], policy: &Policy, previous: Option<&Self>) -> Self {
+    pub fn compute(servers: &[Candidate], policy: &Policy, resume: Option<Resume>) -> Self {
         let tier = chosen_tier(servers, policy);
         let (in_use, reserve) = divide(servers, policy, tier);
         let mode = mode(servers, policy, tier, &in_use);
-        let resume_at = previous
-            .filter(|previous| previous.mode == mode)
-            .and_then(|previous| previous.order.peek())
-            .unwrap_or(0);
+        let resume = resume.filter(|resume| resume.mode == mode);
+        let resume_at = resume.map_or(0, |resume| resume.next);
         let weighted: Vec<_> = in_use
             .iter()
             .map(|&position| (position, servers[position as usize].weight))
@@ -118,6 +125,12 @@ impl UsableSet {
             usable_backups: ready(true) as u32,
             order: RoundRobin::new(&weighted, resume_at),
         }
+    }
+
+    /// Where balancing stands; `None` if no server is in use.
+    pub fn resume(&self) -> Option<Resume> {
+        let mode = self.mode;
+        self.order.peek().map(|next| Resume { mode, next })
     }
 
     /// Which servers are in use.

@@ -80,6 +80,11 @@ impl Backstop {
         Self { daemon, directory }
     }
 
+    /// Writes another configuration to its file, which it has to be told of.
+    pub(crate) fn configure(&self, config: &str) {
+        self.directory.write("backstop.toml", config);
+    }
+
     /// What it logged so far.
     pub(crate) fn log(&self) -> Vec<String> {
         self.daemon.stdout()

@@ -20,6 +20,7 @@ mod notify;
 mod probe;
 mod process;
 mod recovery;
+mod reload;
 mod scenarios;
 mod secrets;
 mod simulation;

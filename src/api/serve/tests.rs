@@ -50,6 +50,7 @@ fn api() -> Rc<Api> {
         supervisor: Supervisor::new(Current::new(topology), sessions.clone(), journal),
         sessions,
         running,
+        asks: tokio::sync::mpsc::unbounded_channel().0,
     })
 }
 

@@ -122,7 +122,7 @@ fn balancing_goes_on_when_a_server_leaves() {
     let before = first_backup(&[primary(true), primary(true), primary(true)]);
     assert_eq!(firsts(&before, 1), [0]);
     let fewer = [primary(true), primary(false), primary(true)];
-    let after = UsableSet::compute(&fewer, &Policy::default(), Some(&before));
+    let after = UsableSet::compute(&fewer, &Policy::default(), before.resume());
     assert_eq!(firsts(&after, 3), [2, 0, 2]);
 }
 
