@@ -19,6 +19,7 @@
 //! - [`privileges`]: what the process gives up. [`notify`]: what the service manager is told.
 //! - [`process`]: what starts in which order, and how it stops.
 //! - [`descriptors`]: how many sessions there may be.
+//! - [`networks`], [`proxy_header`]: who a client is.
 //! - [`log`], [`sys`]: what the above stand on.
 //! - [`cli`]: the commands.
 
@@ -38,11 +39,13 @@ pub mod history;
 pub mod hooks;
 pub mod id;
 pub mod log;
+pub mod networks;
 pub mod notify;
 pub mod outcome;
 pub mod privileges;
 pub mod process;
 pub mod proxy;
+pub mod proxy_header;
 pub mod resolver;
 pub mod state;
 pub mod supervisor;

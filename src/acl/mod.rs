@@ -7,7 +7,6 @@
 
 pub mod eval;
 mod lex;
-mod networks;
 pub mod parse;
 pub mod resolve;
 pub mod show;

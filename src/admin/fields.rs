@@ -66,7 +66,7 @@ pub const FIELDS: [Field; 83] = [
     ("type", |r| Number(r.kind as u64)),
     ("rate", |r| Number(r.tally.rate.into())),
     // 0 is "no limit".
-    ("rate_lim", |r| of_frontend(r, |_| 0)),
+    ("rate_lim", |r| of_frontend(r, |t| t.rate_limit.into())),
     ("rate_max", |r| Number(r.tally.highest_rate.into())),
     ("check_status", |r| check(r, |c| Text(last_status(c)))),
     ("check_code", |r| {
@@ -127,8 +127,8 @@ pub const FIELDS: [Field; 83] = [
     }),
     ("conn_tot", |r| of_frontend(r, |t| t.sessions)),
     ("intercepted", |_| Empty),
-    ("dcon", |r| of_frontend(r, |_| 0)),
-    ("dses", |r| of_frontend(r, |_| 0)),
+    ("dcon", |r| of_frontend(r, |t| t.denied_connections)),
+    ("dses", |r| of_frontend(r, |t| t.denied_sessions)),
 ];
 
 /// The code of a checked server's last check.

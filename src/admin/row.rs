@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::counters::Counters;
 use crate::health::judge::CheckHealth;
+use crate::topology::guard::Refusal;
 use crate::topology::status::{CheckReport, ServerStatus, State};
 use crate::topology::usable::{Mode, UsableSet};
 use crate::topology::{Backend, Frontend, Server, Topology};
@@ -121,7 +122,7 @@ pub struct Check {
 #[derive(Debug)]
 #[expect(
     missing_docs,
-    reason = "the same names as in `Counters` and its `Shard`"
+    reason = "the same names as in `Counters`, its `Shard` and the configuration"
 )]
 pub struct Tally {
     pub open: u32,
@@ -140,6 +141,9 @@ pub struct Tally {
     pub balanced: u64,
     pub client_aborts: u64,
     pub server_aborts: u64,
+    pub denied_connections: u64,
+    pub denied_sessions: u64,
+    pub rate_limit: u32,
 }
 
 impl<'a> Row<'a> {
@@ -160,7 +164,7 @@ impl<'a> Row<'a> {
             server_number: 0,
             status: status.into(),
             standing,
-            tally: Tally::of(&frontend.counters),
+            tally: Tally::of_frontend(frontend),
             limit: limit(frontend.maxconn()).or(Some(topology.admission.maxconn())),
             queue: Waiting::default(),
             last_session: None,
@@ -291,6 +295,16 @@ impl Check {
 }
 
 impl Tally {
+    fn of_frontend(frontend: &Frontend) -> Self {
+        let refused = |why: [Refusal; 2]| why.map(|r| frontend.door.refusals.total(r)).iter().sum();
+        Self {
+            denied_connections: refused([Refusal::Address, Refusal::Rate]),
+            denied_sessions: refused([Refusal::ToldAddress, Refusal::ToldRate]),
+            rate_limit: frontend.config.clients.rate.unwrap_or(0),
+            ..Self::of(&frontend.counters)
+        }
+    }
+
     /// What `counters` hold now.
     pub fn of(counters: &Counters) -> Self {
         Self {
@@ -310,6 +324,9 @@ impl Tally {
             balanced: counters.total(|s| &s.balanced),
             client_aborts: counters.total(|s| &s.client_aborts),
             server_aborts: counters.total(|s| &s.server_aborts),
+            denied_connections: 0,
+            denied_sessions: 0,
+            rate_limit: 0,
         }
     }
 }

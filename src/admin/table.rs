@@ -180,10 +180,11 @@ fn name(id: &str, row: &Row<'_>, backend: &Backend, report: &Report) -> Markup {
 }
 
 fn rate_cells(row: &Row<'_>) -> Markup {
+    let most = row.tally.rate_limit;
     html! {
         td { (grouped(row.tally.rate.into())) }
         td { (grouped(row.tally.highest_rate.into())) }
-        td { "-" }
+        td { (limit((most > 0).then_some(most))) }
     }
 }
 

@@ -68,7 +68,8 @@ impl Probe {
         let own_host = check.host.as_deref();
         let address = address(server, own_host, check.port).await?;
         let host = own_host.unwrap_or(&server.config.address.host);
-        let target = &Target::new(address, host, check.source, limits);
+        let target = Target::new(address, host, check.source, limits);
+        let target = &target.beginning_with(check.send_proxy);
         let tls = tls.as_ref();
         // Between two checks a server should not hold the memory that the largest of them needs.
         let checked: Pin<Box<dyn Future<Output = _>>> = match &check.kind {

@@ -5,14 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
 use super::conversation::Conversation;
 use super::finding::{Finding, describe};
 use super::tls::TlsClient;
+use crate::config::clients::ProxyVersion;
 use crate::config::{CheckConfig, CheckKind, ServerTimeouts};
+use crate::proxy_header::{self, Told};
 use crate::sys::sockets;
 use crate::topology::status::CheckStatus;
 
@@ -125,6 +127,8 @@ pub(super) struct Target<'a> {
     /// The host as configured, for protocols that name it.
     pub(super) host: &'a str,
     source: Option<IpAddr>,
+    /// The PROXY header that connections begin with.
+    send_proxy: Option<ProxyVersion>,
     limits: Limits,
     /// For the whole check if the limits say so.
     deadline: Deadline,
@@ -142,9 +146,15 @@ impl<'a> Target<'a> {
             address,
             host,
             source,
+            send_proxy: None,
             limits,
             deadline: Deadline::after(limits.connect),
         }
+    }
+
+    /// The same, with connections that begin with a PROXY header.
+    pub(super) fn beginning_with(self, send_proxy: Option<ProxyVersion>) -> Self {
+        Self { send_proxy, ..self }
     }
 
     /// The same server at another port.
@@ -181,7 +191,7 @@ impl<'a> Target<'a> {
             let info = deadline.passed("no connection");
             Finding::new(CheckStatus::L4Timeout, info)
         };
-        let stream = match deadline.wait(socket.connect(self.address)).await {
+        let mut stream = match deadline.wait(socket.connect(self.address)).await {
             None => return Err(no_connection()),
             Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
                 return Err(no_connection());
@@ -195,6 +205,12 @@ impl<'a> Target<'a> {
             }
             Some(Ok(stream)) => stream,
         };
+        if let Some(version) = self.send_proxy {
+            let header = own_header(version, &stream);
+            let sent = deadline.wait(stream.write_all(&header)).await;
+            let sent = sent.ok_or_else(no_connection)?;
+            sent.map_err(|error| Finding::new(CheckStatus::L4Connection, describe(&error)))?;
+        }
         Ok((stream, self.limits.answer.map_or(deadline, Deadline::after)))
     }
 
@@ -216,6 +232,19 @@ impl<'a> Target<'a> {
         let (stream, deadline) = self.open(tls).await?;
         Ok(Conversation::new(stream, deadline))
     }
+}
+
+/// The header of a connection of the proxy's own. Version 1 has a word for that which few servers
+/// know, so it tells of the connection itself, as in HAProxy.
+fn own_header(version: ProxyVersion, stream: &TcpStream) -> Vec<u8> {
+    let ends = stream
+        .local_addr()
+        .and_then(|local| Ok((local, stream.peer_addr()?)));
+    let told = match (version, ends) {
+        (ProxyVersion::V1, Ok((client, local))) => Some(Told { client, local }),
+        _ => None,
+    };
+    proxy_header::encode(version, told)
 }
 
 fn socket(

@@ -12,6 +12,8 @@ use hyper::http::uri::PathAndQuery;
 use regex::bytes::Regex;
 use rustls::pki_types::{CertificateDer, ServerName};
 
+use super::clients::ProxyVersion;
+
 /// `check = true` or `check = { … }`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckConfig {
@@ -33,6 +35,8 @@ pub struct CheckConfig {
     pub host: Option<String>,
     /// The address of this machine that checks are made from (`source`).
     pub source: Option<IpAddr>,
+    /// The PROXY header that its connections begin with (`check-send-proxy`).
+    pub send_proxy: Option<ProxyVersion>,
     /// What the server must do to pass.
     pub kind: CheckKind,
 }
@@ -50,6 +54,7 @@ impl Default for CheckConfig {
             port: None,
             host: None,
             source: None,
+            send_proxy: None,
             kind: CheckKind::default(),
         }
     }

@@ -37,6 +37,8 @@ pub(super) enum Kind {
     Api,
     Hooks,
     Hook,
+    AcceptProxy,
+    SourceRate,
 }
 
 impl Kind {
@@ -73,6 +75,8 @@ impl Kind {
             Self::Api => "`[api]`",
             Self::Hooks => "`[hooks]`",
             Self::Hook => "this hook",
+            Self::AcceptProxy => "`accept_proxy`",
+            Self::SourceRate => "`source_rate_limit`",
         }
     }
 
@@ -109,6 +113,8 @@ impl Kind {
             Self::Api => "in `[api]`",
             Self::Hooks => "in `[hooks]`",
             Self::Hook => "in a hook",
+            Self::AcceptProxy => "in `accept_proxy`",
+            Self::SourceRate => "in `source_rate_limit`",
         }
     }
 
@@ -131,6 +137,8 @@ impl Kind {
                 "\"shutdown-sessions\" or a table such as `{ after = \"30s\", rate = 100 }`"
             }
             Self::ClientSocket | Self::ServerSocket => "a table such as `{ keepalive = \"60s\" }`",
+            Self::AcceptProxy => "a table such as `{ from = \"10.0.0.0/8\" }`",
+            Self::SourceRate => "a number or a table such as `{ sessions = 100, per = \"10s\" }`",
             Self::Silence => "a table such as `{ after = \"1s\", sessions = 3 }`",
             Self::User => {
                 "a table such as `{ name = \"ops\", password_hash = \"$argon2id$…\", role = \"admin\" }`"
@@ -158,7 +166,9 @@ impl Kind {
             (_, "command") => "\"/usr/local/bin/check-server\"",
             (_, "port") => "9777",
             (_, "delay") => "\"30s\"",
-            (_, "penalty") => "\"10s\"",
+            (_, "from") => "\"10.0.0.0/8\"",
+            (_, "sessions") => "100",
+            (_, "per" | "penalty") => "\"10s\"",
             (_, "after") => "\"1s\"",
             (_, "zone") => "\"a\"",
             (_, "servers") => "[{ name = \"web1\", address = \"10.0.0.1:80\", check = true }]",
@@ -287,11 +297,20 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
 
 /// The same for limits.
 fn other_limit(kind: Kind, key: &str) -> Option<String> {
-    use Kind::{Backend, File, Server};
+    use Kind::{Backend, File, Frontend, Server};
     let say = |text: &str| Some(text.to_owned());
     match (kind, key) {
         (Backend, "maxconn" | "fullconn") => {
             say("give `maxconn` to its servers, or to the frontends before it")
+        }
+        (Frontend, "accept-proxy") => say("write `accept_proxy = { from = \"10.0.0.0/8\" }`"),
+        (Frontend, "rate-limit" | "rate_limit_sessions") => {
+            Some(format!("`{key}` is called `rate_limit` here"))
+        }
+        (Server | Backend, "send-proxy") => say("write `send_proxy = \"v1\"`"),
+        (Server | Backend, "send-proxy-v2" | "send_proxy_v2") => say("write `send_proxy = \"v2\"`"),
+        (Server, "check-send-proxy" | "check_send_proxy") => {
+            say("write `check = { send_proxy = \"v1\" }`")
         }
         (Server, "maxqueue") => say("write `maxqueue` in the backend, which has one queue"),
         (Server, "minconn") => say("write `maxconn`"),

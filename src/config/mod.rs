@@ -7,6 +7,7 @@
 //! opens a socket or resolves a name.
 
 pub mod check;
+pub mod clients;
 pub mod diff;
 mod fields;
 mod hints;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::check::{AgentConfig, CheckConfig, CheckKind};
+use self::clients::{AcceptProxy, ClientLimits};
 pub(crate) use self::hints::closest;
 use self::hook::HookConfig;
 use self::operation::{ApiConfig, EventsConfig, PrivilegesConfig, StateConfig};
@@ -239,6 +241,10 @@ pub struct FrontendConfig {
     pub bind: Vec<SocketAddr>,
     /// The most sessions at once; more wait to be accepted.
     pub maxconn: Option<u32>,
+    /// Which clients it serves, and how often.
+    pub clients: ClientLimits,
+    /// Who begins connections with a PROXY header.
+    pub accept_proxy: Option<AcceptProxy>,
     /// Tried in order; the first whose condition holds decides.
     pub rules: Vec<RuleConfig>,
     /// Where sessions go when no rule matches; without it they are closed.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::clients::ProxyVersion;
+
 /// How a backend goes over to other servers and back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FailoverPolicy {
@@ -32,6 +34,8 @@ pub struct ServerPolicy {
     pub observe: Option<Observe>,
     /// When a server that accepts but does not answer counts as failing.
     pub silence: Option<Silence>,
+    /// The PROXY header that connections to it begin with (`send-proxy`, `send-proxy-v2`).
+    pub send_proxy: Option<ProxyVersion>,
 }
 
 /// When another server is tried beside one that has not answered the connection yet.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::clients::{AcceptProxy, ClientLimits};
 use super::fields::{At, Field, Fields, Item, Reader, Text, entries, one_or_list};
 use super::hints::Kind;
 use super::operation::{ApiConfig, EventsConfig, PrivilegesConfig, StateConfig};
@@ -20,6 +21,7 @@ use crate::sys::options::ListenOptions;
 
 mod agent;
 mod check;
+mod clients;
 mod hooks;
 mod log;
 mod operation;
@@ -32,7 +34,7 @@ mod stats;
 pub(super) use self::check::RawCheck;
 use self::check::check_settings;
 pub(super) use self::hooks::RawHook;
-pub(super) use self::policy::{RawFailover, RawPolicy};
+pub(super) use self::policy::{RawFailover, RawPolicy, SendProxy};
 pub(super) use self::servers::{RawBackend, RawServer};
 use self::servers::{backend, balance};
 pub(super) use self::stats::{RawStats, RawUser};
@@ -79,6 +81,8 @@ pub(super) struct RawFrontend {
     pub(super) name: At<String>,
     pub(super) bind: Vec<At<SocketAddr>>,
     pub(super) maxconn: Option<u32>,
+    pub(super) clients: ClientLimits,
+    pub(super) accept_proxy: Option<AcceptProxy>,
     pub(super) acls: Vec<RawAcl>,
     pub(super) rules: Field<Vec<RawRule>>,
     pub(super) default_backend: Field<At<String>>,
@@ -283,6 +287,10 @@ fn frontend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> Option<RawF
         name,
         bind: fields.require(r, "bind", binds).given().unwrap_or_default(),
         maxconn: fields.read("maxconn", |item| count(r, item)).given(),
+        clients: clients::limits(r, &mut fields),
+        accept_proxy: fields
+            .read("accept_proxy", |item| clients::accept_proxy(r, item))
+            .given(),
         acls: fields
             .read("acl", |item| acls(r, item))
             .given()

@@ -9,6 +9,7 @@
 mod bind;
 mod handover;
 mod listeners;
+mod notices;
 mod reload;
 mod stats;
 mod watch;
@@ -27,6 +28,7 @@ use self::bind::Bound;
 pub use self::bind::{BindError, StartError};
 use self::handover::Handover;
 use self::listeners::Listeners;
+use self::notices::Notices;
 use self::reload::Reloader;
 pub use self::reload::Source;
 use self::stats::StatsPages;
@@ -317,7 +319,8 @@ async fn drain(workers: Workers, grace: Duration, stop: impl Future<Output = ()>
     cut
 }
 
-/// Once a second: computes session rates, forgets what reloads have removed and no session uses,
+/// Once a second: computes session rates, tells of those who are kept out,
+/// forgets what reloads have removed and no session uses,
 /// and shows that this thread gets its turn.
 async fn tick(
     current: Current,
@@ -326,10 +329,12 @@ async fn tick(
     schedule: Rc<Schedule>,
 ) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut notices = Notices::default();
     loop {
         seconds.tick().await;
         readiness.beat(Instant::now());
         let topology = current.get();
+        notices.look(&topology, Instant::now());
         topology
             .frontends
             .iter()

@@ -181,20 +181,42 @@ impl<'w> Entrance<'w> {
     /// Serves a connection once there is room for another session.
     async fn take_on(&mut self, accepted: Accepted) {
         self.look();
-        if let Some(admitted) = self.worker.admission.admit_now(&self.frontend) {
-            self.serve(&admitted, accepted);
-            while self.worker.is_hungry() {
-                // What becomes free is for those that are here already.
-                tokio::time::sleep(PAUSE).await;
-            }
+        if self.turns_away(&accepted) {
             return;
         }
         // Held where it is not lost when this future is dropped.
         self.held = Some(accepted);
-        let admitted = self.worker.admission.admit(&self.frontend).await;
+        while let Err(wait) = self.frontend.door.guard.pace() {
+            tokio::time::sleep(wait).await;
+        }
+        let admission = &self.worker.admission;
+        let admitted = match admission.admit_now(&self.frontend) {
+            Some(admitted) => admitted,
+            None => admission.admit(&self.frontend).await,
+        };
         if let Some(accepted) = self.held.take() {
             self.serve(&admitted, accepted);
         }
+        while self.worker.is_hungry() {
+            // What becomes free is for those that are here already.
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Closes a connection whose client is not served. One that may speak for others is judged
+    /// when it has said for whom.
+    fn turns_away(&self, (client, from): &Accepted) -> bool {
+        if self.frontend.expects_header(*from).is_some() {
+            return false;
+        }
+        let Some(refusal) = self.frontend.door.guard.judge(from.ip(), false) else {
+            return false;
+        };
+        let refusals = &self.frontend.door.refusals;
+        refusals.count(self.worker.id, refusal);
+        // Nothing of it stays behind in the kernel, however many there are.
+        sockets::reset_on_close(client);
+        true
     }
 
     /// Serves what the kernel has accepted before it is told to refuse, as far as there is room.
@@ -207,6 +229,9 @@ impl<'w> Entrance<'w> {
         });
         for accepted in held.into_iter().chain(rest) {
             self.look();
+            if self.turns_away(&accepted) {
+                continue;
+            }
             let Some(admitted) = self.worker.admission.admit_now(&self.frontend) else {
                 return;
             };

@@ -4,6 +4,7 @@
 //! dropped: whatever ends a session, a panic included, the counters stay right.
 
 mod bytes;
+mod client;
 mod queued;
 
 use std::fmt;
@@ -22,7 +23,9 @@ use crate::config::policy::Silence;
 use crate::config::{LogFormat, SessionLog};
 use crate::counters::{Counters, Shard};
 use crate::outcome::{Cause, Outcome, Phase};
+use crate::proxy_header::Told;
 use crate::topology::admission::{Admitted, Resource};
+use crate::topology::guard::Refusal;
 use crate::topology::queue::Place;
 use crate::topology::{Backend, Frontend, Server};
 
@@ -41,6 +44,10 @@ pub(super) struct Account {
     /// Attempts after the first one.
     retries: u32,
     redispatched: bool,
+    /// What a PROXY header has told of the client.
+    told: Option<Box<Told>>,
+    /// Why the client is not served, if it is not.
+    refused: Option<Refusal>,
     /// Of a session that had to wait for a server with room.
     queued: Option<Box<Queued>>,
     forwarded: Rc<Forwarded>,
@@ -68,6 +75,8 @@ impl Account {
             connect_time: None,
             retries: 0,
             redispatched: false,
+            told: None,
+            refused: None,
             queued: None,
             forwarded,
             outcome: None,
@@ -220,8 +229,7 @@ impl Account {
         self.outcome = Some(outcome);
     }
 
-    /// Whether a complaint about the proxy's own shortage may be logged now (see
-    /// [`Worker::may_complain`]).
+    /// See [`Worker::may_complain`].
     pub(super) fn may_complain(&self) -> bool {
         self.worker.may_complain()
     }
@@ -248,6 +256,11 @@ impl Account {
     fn count(&self, outcome: Outcome) {
         self.frontend.endings.count(self.worker.id, outcome);
         match (outcome.cause, outcome.phase) {
+            _ if self.refused.is_some_and(Refusal::is_of_header) => {
+                self.shard(&self.frontend.counters).request_errors.add(1);
+            }
+            // Counted as denied sessions, not as denied requests.
+            _ if self.refused.is_some() => {}
             (Cause::Policy, _) => self.shard(&self.frontend.counters).denied.add(1),
             (Cause::ClientAbort | Cause::ClientTimeout, phase) => {
                 if phase == Phase::Request {

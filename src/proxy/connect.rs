@@ -20,7 +20,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 
-use self::dial::{Dialled, Failure, blame, dial, explain, lacking, within};
+use self::dial::{Dialled, Failure, blame, dial, explain, introduce, lacking, within};
 use super::account::Account;
 use crate::config::policy::Hedge;
 use crate::outcome::{Cause, Outcome, Phase};
@@ -116,6 +116,13 @@ pub(super) async fn connect(
     let (failure, phase) = (search.failure.take(), search.phase);
     match found {
         Ok((stream, place)) => {
+            let version = place.server().config.policy.send_proxy;
+            if let Some(version) = version
+                && introduce(account, client, &stream, version).await.is_err()
+            {
+                account.connect_failed();
+                return Err(Outcome::new(Cause::ServerAbort, Phase::Connect));
+            }
             account.connected(place);
             Ok(stream)
         }

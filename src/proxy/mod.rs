@@ -6,12 +6,14 @@
 //! - [`session`]: one session from start to end.
 //! - [`route`]: which backend. [`connect`]: which server, and the next one when it fails.
 //! - [`forward`]: bytes both ways.
+//! - [`greeting`]: the PROXY header before a session.
 //! - [`account`]: what a session counts, and its log line.
 
 mod accept;
 mod account;
 mod connect;
 mod forward;
+mod greeting;
 pub mod registry;
 mod route;
 mod session;

@@ -177,6 +177,12 @@ impl Registry {
         }
     }
 
+    pub(super) fn set_client(&self, key: Key, client: SocketAddr) {
+        if let Some(entry) = self.sessions.borrow_mut().get_mut(key) {
+            entry.client = client;
+        }
+    }
+
     pub(super) fn set_backend(&self, key: Key, backend: &Arc<Backend>) {
         if let Some(entry) = self.sessions.borrow_mut().get_mut(key) {
             entry.backend = Some(Arc::clone(backend));

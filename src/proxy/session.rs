@@ -15,10 +15,12 @@ use tokio::time::{Sleep, sleep, sleep_until};
 use super::account::Account;
 use super::connect;
 use super::forward;
+use super::greeting;
 use super::route;
 use super::worker::{Seen, Worker};
 use crate::acl::Condition;
 use crate::outcome::{Cause, Outcome, Phase};
+use crate::sys::sockets;
 use crate::topology::Backend;
 
 /// How many backends a session tries at most.
@@ -62,6 +64,33 @@ pub(super) fn run(
     }
 }
 
+/// Waits for the PROXY header of a connection that begins with one, and judges the client that it
+/// tells of. Returns where that client has connected to.
+async fn meet(
+    worker: &Worker,
+    account: &mut Account,
+    (client, local): (&TcpStream, SocketAddr),
+    limit: Duration,
+) -> Result<SocketAddr, Outcome> {
+    let read = greeting::read(worker, client, limit).await;
+    let (refusal, outcome) = match read {
+        Err(refused) => refused,
+        Ok(told) => {
+            if let Some(told) = told {
+                account.set_told(told);
+            }
+            let guard = &account.frontend().door.guard;
+            match guard.judge(account.client().ip(), true) {
+                None => return Ok(told.map_or(local, |told| told.local)),
+                Some(refusal) => (refusal, Outcome::new(Cause::Policy, Phase::Request)),
+            }
+        }
+    };
+    account.refuse(refusal);
+    sockets::reset_on_close(client);
+    Err(outcome)
+}
+
 /// A backend and a connection to one of its servers.
 async fn find_server(
     worker: &Worker,
@@ -70,6 +99,10 @@ async fn find_server(
     topology: Rc<Seen>,
     mut timer: Pin<&mut Sleep>,
 ) -> Result<(Arc<Backend>, TcpStream), Outcome> {
+    let local = match account.frontend().expects_header(account.client()) {
+        None => local,
+        Some(limit) => Box::pin(meet(worker, account, (client, local), limit)).await?,
+    };
     let address = account.client();
     let Some(mut backend) = route::backend(&topology, account.frontend(), address, local) else {
         return Err(Outcome::new(Cause::Policy, Phase::Request));
@@ -152,6 +185,6 @@ mod tests {
     #[test]
     fn a_session_is_small() {
         let size = size(run);
-        assert!(size <= 640, "{size} bytes");
+        assert!(size <= 648, "{size} bytes");
     }
 }

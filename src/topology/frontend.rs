@@ -1,13 +1,15 @@
 //! A frontend: its rules and what it counted.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use super::admission::Limit;
+use super::guard::Door;
 use crate::acl::eval::Facts;
 use crate::config::{FrontendConfig, RuleConfig};
 use crate::counters::{Counters, Endings};
@@ -24,6 +26,8 @@ pub struct Frontend {
     pub counters: Arc<Counters>,
     /// How its sessions ended.
     pub endings: Arc<Endings>,
+    /// Whom it serves.
+    pub door: Door,
     /// How many sessions it may have.
     pub(super) limit: Arc<Limit>,
     /// Whether its workers accept sessions. Written by the supervisor only.
@@ -44,6 +48,7 @@ impl Frontend {
             .collect();
         Self {
             id,
+            door: Door::new(&config.clients, workers),
             limit: Arc::new(Limit::new(config.maxconn.unwrap_or(0))),
             config,
             counters: Arc::new(Counters::with_history(workers)),
@@ -52,6 +57,13 @@ impl Frontend {
             latched,
             routed: Arc::default(),
         }
+    }
+
+    /// How long to wait for the PROXY header of a connection from `peer`; `None` if there is none
+    /// to wait for.
+    pub fn expects_header(&self, peer: SocketAddr) -> Option<Duration> {
+        let accept = self.config.accept_proxy.as_ref()?;
+        accept.from.contains(peer.ip()).then_some(accept.timeout)
     }
 
     /// The most sessions that it may have; 0 is no limit of its own.
@@ -83,6 +95,7 @@ impl Frontend {
             counters: Arc::clone(&self.counters),
             endings: Arc::clone(&self.endings),
             limit: Arc::clone(&self.limit),
+            door: self.door.reconfigured(&config.clients),
             enabled: Arc::clone(&self.enabled),
             routed: Arc::clone(&self.routed),
             ..Self::new(id, config, self.counters.workers())
@@ -190,6 +203,8 @@ mod tests {
             name: "f".into(),
             bind: Vec::new(),
             maxconn: None,
+            clients: crate::config::clients::ClientLimits::default(),
+            accept_proxy: None,
             rules: vec![rule],
             default_backend: Some(BackendId(0)),
             timeout: ClientTimeouts::default(),

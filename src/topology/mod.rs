@@ -10,6 +10,7 @@ pub mod backend;
 pub mod build;
 mod current;
 pub mod frontend;
+pub mod guard;
 pub mod latency;
 mod live;
 pub mod queue;

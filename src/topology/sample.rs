@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::acl::{Comparison, Condition, Sample};
+use crate::config::clients::ClientLimits;
 use crate::config::operation::{EventsConfig, PrivilegesConfig};
 use crate::config::policy::{FailoverPolicy, ServerPolicy};
 use crate::config::{
@@ -60,6 +61,8 @@ pub(crate) fn frontend(
         name: name.into(),
         bind: vec!["0.0.0.0:81".parse().unwrap()],
         maxconn: None,
+        clients: ClientLimits::default(),
+        accept_proxy: None,
         rules,
         default_backend: default,
         timeout: ClientTimeouts::default(),

@@ -32,6 +32,16 @@ const TABLES: &[(&str, &str, &str)] = &[
         "## `[frontends.NAME]`",
         "client_fin",
     ),
+    (
+        "frontends.f.accept_proxy = { KEY }",
+        "## `[frontends.NAME]`",
+        "timeout",
+    ),
+    (
+        "frontends.f.source_rate_limit = { KEY }",
+        "## `[frontends.NAME]`",
+        "per",
+    ),
     ("frontends.f.use_backend = [{ KEY }]", "### Rules", "unless"),
     ("backends.b = { KEY }", "## `[backends.NAME]`", "servers"),
     (

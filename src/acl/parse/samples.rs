@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use super::{EXAMPLE, Expression, Name, Parser, SyntaxError};
 use super::{comparison, is_keyword, one_or, starts_with_digit};
 use crate::acl::lex::Token;
-use crate::acl::networks::network;
 use crate::acl::{Comparison, SampleKind};
+use crate::networks::network;
 
 impl Parser<'_> {
     pub(super) fn test(&mut self) -> Result<Expression, SyntaxError> {

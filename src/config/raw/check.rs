@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::policy::{PROXY_VERSIONS, SendProxy};
 use crate::config::check::CheckKind;
 use crate::config::fields::{Item, Reader};
 use crate::config::hints::Kind;
@@ -24,6 +25,7 @@ pub(in crate::config) struct RawCheck {
     pub(in crate::config) port: Option<u16>,
     pub(in crate::config) host: Option<String>,
     pub(in crate::config) source: Option<IpAddr>,
+    pub(in crate::config) send_proxy: Option<SendProxy>,
     /// The type with all its settings: they are taken from one table.
     pub(in crate::config) kind: Option<CheckKind>,
 }
@@ -53,6 +55,9 @@ pub(super) fn check_settings(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawCh
             .read("source", |item| r.parsed(item, forms::source))
             .given()
             .map(|at| at.value),
+        send_proxy: fields
+            .read("send_proxy", |item| r.choice(item, &PROXY_VERSIONS))
+            .given(),
         kind: kinds::kind(r, &mut fields),
     };
     fields.finish(r);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::config::clients::ProxyVersion;
 use crate::config::fields::{At, Fields, Item, Reader, one_or_list};
 use crate::config::hints::Kind;
 use crate::config::policy::{
@@ -48,6 +49,7 @@ pub(in crate::config) struct RawPolicy {
     pub(in crate::config) error_limit: Option<At<u32>>,
     pub(in crate::config) on_error: Option<At<OnError>>,
     pub(in crate::config) silence: Option<At<Silence>>,
+    send_proxy: Option<SendProxy>,
 }
 
 const INIT_STATES: [(&str, InitState); 5] = [
@@ -63,6 +65,29 @@ const ON_ERROR: [(&str, OnError); 4] = [
     ("sudden-death", OnError::SuddenDeath),
     ("mark-down", OnError::MarkDown),
     ("fast-interval", OnError::FastInterval),
+];
+
+/// `send_proxy`, which can be turned off again.
+#[derive(Clone, Copy)]
+pub(in crate::config) enum SendProxy {
+    Off,
+    On(ProxyVersion),
+}
+
+impl SendProxy {
+    pub(in crate::config) fn version(self) -> Option<ProxyVersion> {
+        match self {
+            Self::Off => None,
+            Self::On(version) => Some(version),
+        }
+    }
+}
+
+/// What `send_proxy` may be.
+pub(super) const PROXY_VERSIONS: [(&str, SendProxy); 3] = [
+    ("v1", SendProxy::On(ProxyVersion::V1)),
+    ("v2", SendProxy::On(ProxyVersion::V2)),
+    ("off", SendProxy::Off),
 ];
 
 /// Failed connections in a row that count (configuration.txt, "error-limit").
@@ -110,6 +135,9 @@ pub(super) fn policy(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> RawPolicy {
         error_limit: keyed(fields, "error_limit", |item| count(r, item)),
         on_error: keyed(fields, "on_error", |item| r.choice(item, &ON_ERROR)),
         silence: keyed(fields, "silence", |item| silence(r, item)),
+        send_proxy: fields
+            .read("send_proxy", |item| r.choice(item, &PROXY_VERSIONS))
+            .given(),
     }
 }
 
@@ -167,6 +195,10 @@ impl RawPolicy {
             on_marked_up: on_marked_up.unwrap_or_default(),
             observe,
             silence: nearest(levels, |policy| policy.silence.as_ref()),
+            send_proxy: levels
+                .into_iter()
+                .find_map(|policy| policy.send_proxy)
+                .and_then(SendProxy::version),
         }
     }
 }

@@ -3,7 +3,10 @@
 use super::failover;
 use super::names::{Index, duplicates};
 use super::tracks;
-use crate::config::raw::{RawBackend, RawCheck, RawConfig, RawDefaults, RawPolicy, RawServer};
+use crate::config::clients::ProxyVersion;
+use crate::config::raw::{
+    RawBackend, RawCheck, RawConfig, RawDefaults, RawPolicy, RawServer, SendProxy,
+};
 use crate::config::report::Problem;
 use crate::config::{BackendConfig, Balance, CheckConfig, ServerConfig, ServerTimeouts};
 
@@ -74,6 +77,7 @@ fn complete_server(
     checks: [Option<&RawCheck>; 2],
     policies: [&RawPolicy; 2],
 ) -> Option<ServerConfig> {
+    let policy = RawPolicy::complete([&raw.policy, policies[0], policies[1]]);
     Some(ServerConfig {
         name: raw.name.as_ref()?.value.clone(),
         address: raw.address.clone()?,
@@ -82,19 +86,36 @@ fn complete_server(
         weight: raw.weight.as_ref().map_or(1, |weight| weight.value as u16),
         tier: raw.tier.as_ref().map_or(0, |tier| tier.value as u32),
         zone: raw.zone.as_ref().map(|zone| zone.value.clone()),
-        policy: RawPolicy::complete([&raw.policy, policies[0], policies[1]]),
-        check: raw.check.as_ref().map(|own| complete_check(own, checks)),
+        check: raw
+            .check
+            .as_ref()
+            .map(|own| complete_check(own, checks, policy.send_proxy)),
+        policy,
         agent: raw.agent.clone(),
         track: None,
     })
 }
 
 /// The server's own settings, then those of the backend, of `[defaults]`, of HAProxy.
-fn complete_check(own: &RawCheck, [backend, defaults]: [Option<&RawCheck>; 2]) -> CheckConfig {
+///
+/// A check at the server's own address begins with the PROXY header that sessions begin with
+/// (configuration.txt, "check-send-proxy").
+fn complete_check(
+    own: &RawCheck,
+    [backend, defaults]: [Option<&RawCheck>; 2],
+    of_sessions: Option<ProxyVersion>,
+) -> CheckConfig {
     let levels = [Some(own), backend, defaults];
     let levels = || levels.iter().copied().flatten();
     let standard = CheckConfig::default();
+    let port = levels().find_map(|c| c.port);
+    let host = levels().find_map(|c| c.host.clone());
+    let elsewhere = port.is_some() || host.is_some();
+    let default = if elsewhere { None } else { of_sessions };
     CheckConfig {
+        send_proxy: levels()
+            .find_map(|c| c.send_proxy)
+            .map_or(default, SendProxy::version),
         interval: levels()
             .find_map(|c| c.interval)
             .unwrap_or(standard.interval),
@@ -103,8 +124,8 @@ fn complete_check(own: &RawCheck, [backend, defaults]: [Option<&RawCheck>; 2]) -
         rise: levels().find_map(|c| c.rise).unwrap_or(standard.rise),
         fall: levels().find_map(|c| c.fall).unwrap_or(standard.fall),
         timeout: levels().find_map(|c| c.timeout),
-        port: levels().find_map(|c| c.port),
-        host: levels().find_map(|c| c.host.clone()),
+        port,
+        host,
         source: levels().find_map(|c| c.source),
         kind: levels().find_map(|c| c.kind.clone()).unwrap_or_default(),
     }

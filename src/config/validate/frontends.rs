@@ -44,6 +44,8 @@ fn complete(
         name: raw.name.value.clone(),
         bind: raw.bind.iter().map(|bind| bind.value).collect(),
         maxconn: raw.maxconn.or(defaults.maxconn),
+        clients: raw.clients.clone(),
+        accept_proxy: raw.accept_proxy.clone(),
         rules: rules.into_iter().collect::<Option<_>>()?,
         default_backend,
         timeout: ClientTimeouts {

@@ -7,8 +7,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
 use crate::config::BackendConfig;
+use crate::config::clients::ProxyVersion;
 use crate::outcome::Cause;
 use crate::proxy::account::Account;
+use crate::proxy_header::{self, Told};
 use crate::sys::sockets;
 use crate::topology::Server;
 use crate::topology::admission::Resource;
@@ -54,6 +56,34 @@ pub(super) async fn dial(backend: &BackendConfig, server: &Server, began: Instan
         Err(error) if sockets::is_own_failure(&error) => Err(Failure::Starved(error)),
         Err(error) => Err(Failure::Refused(error)),
     }
+}
+
+/// Tells a server who the client is (`send-proxy`).
+pub(super) async fn introduce(
+    account: &Account,
+    client: &TcpStream,
+    server: &TcpStream,
+    version: ProxyVersion,
+) -> io::Result<()> {
+    let local = match account.told_local() {
+        Some(local) => local,
+        None => client.local_addr()?,
+    };
+    let told = Told {
+        client: account.client(),
+        local,
+    };
+    let header = proxy_header::encode(version, Some(told));
+    let mut rest = header.as_slice();
+    while !rest.is_empty() {
+        server.writable().await?;
+        match server.try_write(rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// What the process was short of.

@@ -9,6 +9,7 @@ use crate::admin::metrics::Value::Whole;
 use crate::admin::metrics::{Family, Of, Samples};
 use crate::explain::Routes;
 use crate::topology::admission::Resource;
+use crate::topology::guard::Refusal;
 
 pub(super) const OTHERS: &[Family] = &[
     gauge(
@@ -30,6 +31,23 @@ pub(super) const OTHERS: &[Family] = &[
         "haproxy_frontend_limit_sessions",
         "The most sessions at once: its own limit, else that of the process.",
         Of::Others(frontend_limits),
+    ),
+    counter(
+        "backstop_frontend_refused",
+        "Clients that were not served, by the reason.",
+        Of::Others(refused),
+    ),
+    counter(
+        "haproxy_frontend_denied_connections",
+        "Connections refused for their client's address.",
+        Of::Others(|running, samples| denied(running, samples, [Refusal::Address, Refusal::Rate])),
+    ),
+    counter(
+        "haproxy_frontend_denied_sessions",
+        "The same for clients that a PROXY header tells of.",
+        Of::Others(|running, samples| {
+            denied(running, samples, [Refusal::ToldAddress, Refusal::ToldRate])
+        }),
     ),
     counter(
         "backstop_shortages",
@@ -71,6 +89,25 @@ fn frontend_limits(running: &Running, samples: &mut Samples<'_>) -> fmt::Result 
             most => most,
         };
         samples.put(&[("proxy", &frontend.config.name)], Whole(most.into()))
+    })
+}
+
+fn refused(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    for frontend in &running.topology.frontends {
+        let proxy = ("proxy", frontend.config.name.as_str());
+        for refusal in Refusal::ALL {
+            let total = frontend.door.refusals.total(refusal);
+            samples.put(&[proxy, ("reason", refusal.name())], Whole(total))?;
+        }
+    }
+    Ok(())
+}
+
+fn denied(running: &Running, samples: &mut Samples<'_>, why: [Refusal; 2]) -> fmt::Result {
+    running.topology.frontends.iter().try_for_each(|frontend| {
+        let total = why.map(|refusal| frontend.door.refusals.total(refusal));
+        let labels = [("proxy", frontend.config.name.as_str())];
+        samples.put(&labels, Whole(total.iter().sum()))
     })
 }
 
