@@ -28,6 +28,7 @@ use rustix::thread::{
 };
 
 use crate::config::Config;
+use crate::config::log::LogSink;
 use crate::config::operation::{Capability, PrivilegesConfig};
 use crate::sys::options::SocketOptions;
 
@@ -263,8 +264,16 @@ fn needed(config: &Config) -> CapabilitySet {
 fn written_to(config: &Config) -> BTreeSet<PathBuf> {
     let state = config.state.as_ref().map(|state| &state.file);
     let api = config.api.as_ref().map(|api| &api.socket);
+    let logs = config
+        .log
+        .targets
+        .iter()
+        .filter_map(|target| match &target.to {
+            LogSink::File(path) => Some(path),
+            LogSink::Stdout | LogSink::Syslog(_) => None,
+        });
     let files = state.into_iter().chain(&config.events.file).chain(api);
-    let files = files.chain(&config.upgrade_socket);
+    let files = files.chain(&config.upgrade_socket).chain(logs);
     let directory = |file: &PathBuf| match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),

@@ -58,12 +58,19 @@ fn take_over(config: &Config) -> Result<Option<Inheritance>, String> {
 
 /// Runs the proxy on the valid configuration of `source` until it is told to stop.
 fn serve(config: Config, source: Source, inheritance: Option<Inheritance>) -> ExitCode {
-    let log_config = config.log;
+    let log_config = config.log.clone();
     let process = match bind(config, inheritance) {
         Ok(process) => process.reloading(source),
         Err(code) => return code,
     };
-    let _writing = log::start(&log_config);
+    // After the privileges were given up, which no thread may outlive.
+    let _writing = match log::start(&log_config) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("error: {error}\nNothing was started.");
+            return ExitCode::from(FAILED);
+        }
+    };
     let mut signals = StopSignals::default();
     match process.run(async || signals.next().await) {
         Ok(0) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ use super::report::Problem;
 pub(super) enum Kind {
     File,
     Log,
+    LogTarget,
     Defaults,
     DefaultTimeouts,
     Frontends,
@@ -47,6 +48,7 @@ impl Kind {
         match self {
             Self::File => "the file",
             Self::Log => "`[log]`",
+            Self::LogTarget => "this log target",
             Self::Defaults => "`[defaults]`",
             Self::DefaultTimeouts => "`timeout` of `[defaults]`",
             Self::Frontends => "`[frontends]`",
@@ -85,6 +87,7 @@ impl Kind {
         match self {
             Self::File => "at the top of the file",
             Self::Log => "in `[log]`",
+            Self::LogTarget => "in a log target",
             Self::Defaults => "in `[defaults]`",
             Self::DefaultTimeouts => "in `timeout` of `[defaults]`",
             Self::Frontends => "in `[frontends]`",
@@ -144,6 +147,9 @@ impl Kind {
                 "a table such as `{ name = \"ops\", password_hash = \"$argon2id$…\", role = \"admin\" }`"
             }
             Self::PageTls => "a table such as `{ cert = \"page.pem\", key = \"page.key\" }`",
+            Self::LogTarget => {
+                "\"stdout\" or a table such as `{ file = \"/var/log/backstop.log\" }`"
+            }
             Self::Hook => "a table such as `{ events = \"server_down\", command = \"…\" }`",
             Self::Acls => "a table such as `{ NAME = \"CONDITION\" }`",
             _ => "a table",

@@ -12,11 +12,13 @@ pub mod diff;
 mod fields;
 mod hints;
 pub mod hook;
+pub mod log;
 pub mod operation;
 pub mod policy;
 mod raw;
 pub mod report;
 mod secrets;
+pub mod session_format;
 pub mod stats;
 mod syntax;
 mod validate;
@@ -32,9 +34,11 @@ pub use self::check::{AgentConfig, CheckConfig, CheckKind};
 use self::clients::{AcceptProxy, ClientLimits};
 pub(crate) use self::hints::closest;
 use self::hook::HookConfig;
+pub use self::log::{LogConfig, LogFormat, LogLevel, SessionLog};
 use self::operation::{ApiConfig, EventsConfig, PrivilegesConfig, StateConfig};
 use self::policy::{FailoverPolicy, ServerPolicy};
 use self::report::{Problem, Report, Span};
+use self::session_format::SessionFormat;
 pub use self::stats::StatsConfig;
 
 use crate::acl::Condition;
@@ -162,7 +166,7 @@ impl Config {
         self.threads = running.threads;
         self.pin_threads = running.pin_threads;
         self.reload_on_change = running.reload_on_change;
-        self.log = running.log;
+        self.log.clone_from(&running.log);
         self.events.clone_from(&running.events);
         self.api.clone_from(&running.api);
         self.privileges.clone_from(&running.privileges);
@@ -170,17 +174,6 @@ impl Config {
         self.hooks.clone_from(&running.hooks);
         self.upgrade_socket.clone_from(&running.upgrade_socket);
     }
-}
-
-/// `[log]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogConfig {
-    /// The least severe level that is written.
-    pub level: LogLevel,
-    /// How a line is written.
-    pub format: LogFormat,
-    /// Which sessions get a line when they end.
-    pub sessions: SessionLog,
 }
 
 impl Names for Config {
@@ -195,41 +188,6 @@ impl Names for Config {
     fn server(&self, id: ServerId) -> &str {
         &self.backends[id.backend.index()].servers[id.index()].name
     }
-}
-
-/// The severity of a log line, least severe last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum LogLevel {
-    /// Something does not work.
-    Error,
-    /// Something may soon not work.
-    Warn,
-    /// State changes and sessions.
-    Info,
-    /// Every check.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-/// How a log line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people; sessions in HAProxy's tcplog form.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Which sessions get a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum SessionLog {
-    /// Each one.
-    All,
-    /// Those that did not end normally, and those that needed another server.
-    Failed,
-    /// None.
-    Off,
 }
 
 /// `[frontends.NAME]`.
@@ -255,6 +213,8 @@ pub struct FrontendConfig {
     pub splice: SpliceMode,
     /// What its sockets have.
     pub socket: ListenOptions,
+    /// How its sessions' lines are written; `None` is as `option tcplog`.
+    pub log_format: Option<SessionFormat>,
 }
 
 /// One entry of `use_backend`.
@@ -320,6 +280,8 @@ pub struct BackendConfig {
     pub splice: SpliceMode,
     /// What the sockets of connections to its servers have.
     pub socket: ConnectOptions,
+    /// Whether checks that change something get a line (`option log-health-checks`).
+    pub log_health_checks: bool,
     /// In declaration order; never empty.
     pub servers: Vec<ServerConfig>,
 }

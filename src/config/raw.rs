@@ -14,6 +14,7 @@ use super::fields::{At, Field, Fields, Item, Reader, Text, entries, one_or_list}
 use super::hints::Kind;
 use super::operation::{ApiConfig, EventsConfig, PrivilegesConfig, StateConfig};
 use super::report::{Problem, Span};
+use super::session_format::SessionFormat;
 use super::value;
 use super::{Balance, ClientTimeouts, LogConfig, ServerTimeouts, SpliceMode};
 use crate::acl::parse::{self, Expression};
@@ -70,6 +71,8 @@ pub(super) struct RawDefaults {
     pub(super) balance: Option<Balance>,
     pub(super) allbackups: Option<bool>,
     pub(super) splice: Option<SpliceMode>,
+    pub(super) log_format: Option<SessionFormat>,
+    pub(super) log_health_checks: Option<bool>,
     pub(super) retries: Option<u32>,
     pub(super) failover: RawFailover,
     pub(super) policy: RawPolicy,
@@ -88,6 +91,7 @@ pub(super) struct RawFrontend {
     pub(super) default_backend: Field<At<String>>,
     pub(super) timeout: ClientTimeouts,
     pub(super) splice: Option<SpliceMode>,
+    pub(super) log_format: Option<SessionFormat>,
     pub(super) socket: ListenOptions,
 }
 
@@ -147,7 +151,7 @@ pub(super) fn file(r: &mut Reader<'_>, table: &DeTable<'_>) -> RawConfig {
         log: fields
             .read("log", |item| log::read(r, item))
             .given()
-            .unwrap_or(log::DEFAULT),
+            .unwrap_or_default(),
         defaults: fields
             .read("defaults", |item| defaults(r, item))
             .given()
@@ -185,6 +189,12 @@ fn defaults(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawDefaults> {
         balance: fields.read("balance", |item| balance(r, item)).given(),
         allbackups: fields.read("allbackups", |item| r.boolean(item)).given(),
         splice: fields.read("splice", |item| splice(r, item)).given(),
+        log_format: fields
+            .read("log_format", |item| log::session_format(r, item))
+            .given(),
+        log_health_checks: fields
+            .read("log_health_checks", |item| r.boolean(item))
+            .given(),
         retries: fields.read("retries", |item| retries(r, item)).given(),
         failover: policy::failover(r, &mut fields),
         policy: policy::policy(r, &mut fields),
@@ -302,6 +312,9 @@ fn frontend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> Option<RawF
             .given()
             .unwrap_or_default(),
         splice: fields.read("splice", |item| splice(r, item)).given(),
+        log_format: fields
+            .read("log_format", |item| log::session_format(r, item))
+            .given(),
         socket: fields
             .read("socket", |item| socket::listen(r, item))
             .given()

@@ -48,7 +48,7 @@ pub(super) fn config(raw: &RawConfig, problems: &mut Vec<Problem>) -> Option<Con
         grace: raw.grace.unwrap_or(DEFAULT_GRACE),
         reload_on_change: raw.reload_on_change.unwrap_or(false),
         spread_checks: raw.spread_checks.unwrap_or(0),
-        log: raw.log,
+        log: raw.log.clone(),
         frontends: frontends?,
         backends: backends?,
         stats,

@@ -40,7 +40,7 @@ impl Fault {
         Self::new(title).help(help)
     }
 
-    fn help(mut self, help: impl Into<String>) -> Self {
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }

@@ -1,22 +1,13 @@
 //! The file that records are appended to, one line of JSON each.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::Path;
 
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use crate::log::Destination;
 
-/// Lines that may wait to be written; more are dropped.
-const QUEUE: usize = 4_096;
-
-/// A file that is written by a thread of its own.
+/// A file that is written by a thread of its own, and opened anew as log files are.
 #[derive(Debug)]
-pub struct EventFile {
-    queue: NonBlocking,
-    /// Writes what is queued when it is dropped.
-    _thread: WorkerGuard,
-}
+pub struct EventFile(Destination);
 
 impl EventFile {
     /// Opens the file at `path` to append to it, and makes it if it is not there.
@@ -24,27 +15,12 @@ impl EventFile {
     /// # Errors
     /// When it cannot be opened or made.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).mode(0o640).open(path)?;
-        let (queue, thread) = NonBlockingBuilder::default()
-            .lossy(true)
-            .buffered_lines_limit(QUEUE)
-            .thread_name("events")
-            .finish(file);
-        Ok(Self {
-            queue,
-            _thread: thread,
-        })
-    }
-}
-
-impl Write for EventFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.queue.write(bytes)
+        Destination::file(path).map(Self)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.queue.flush()
+    /// Queues a line, without its end; one that finds the queue full is counted.
+    pub fn write(&self, line: String) {
+        self.0.write(line);
     }
 }
 
@@ -55,9 +31,9 @@ mod tests {
     #[test]
     fn lines_are_appended_and_written_when_it_is_dropped() {
         let path = std::env::temp_dir().join(format!("backstop-events-{}", std::process::id()));
-        for line in ["one\n", "two\n"] {
-            let mut file = EventFile::open(&path).unwrap();
-            file.write_all(line.as_bytes()).unwrap();
+        for line in ["one", "two"] {
+            let file = EventFile::open(&path).unwrap();
+            file.write(line.to_owned());
         }
         let written = std::fs::read_to_string(&path);
         let _ = std::fs::remove_file(&path);

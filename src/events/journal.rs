@@ -5,7 +5,6 @@
 //! thread each, and the ring forgets its oldest record.
 
 use std::collections::VecDeque;
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -26,7 +25,7 @@ struct Inner {
     ring: Mutex<Ring>,
     /// How many of each kind were recorded, in the order of [`KINDS`].
     counts: [AtomicU64; KINDS.len()],
-    file: Option<Mutex<EventFile>>,
+    file: Option<EventFile>,
     /// The last record's number, for those who wait for the next.
     last: watch::Sender<u64>,
     /// Those who are sent every record.
@@ -49,7 +48,7 @@ impl Journal {
             size: size.max(1),
             ring: Mutex::default(),
             counts: Default::default(),
-            file: file.map(Mutex::new),
+            file,
             last: watch::Sender::new(0),
             followers: Mutex::default(),
             left: AtomicBool::new(false),
@@ -71,9 +70,7 @@ impl Journal {
         self.0.counts[event.kind_number()].fetch_add(1, Relaxed);
         let record = self.keep(event);
         if let Some(file) = &self.0.file {
-            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            // It only queues the line, and counts those that find the queue full.
-            let _ = file.write_all(format!("{}\n", record.json()).as_bytes());
+            file.write(record.json());
         }
         self.0.last.send_replace(record.number);
         let mut followers = self

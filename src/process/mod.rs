@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
@@ -43,6 +44,7 @@ use crate::descriptors;
 use crate::events::Journal;
 use crate::events::file::EventFile;
 use crate::hooks::{self, HookCounts};
+use crate::log;
 use crate::notify;
 use crate::privileges;
 use crate::proxy::{Sessions, Stage, Workers};
@@ -171,6 +173,7 @@ impl Process {
             let readiness = self.readiness.clone();
             let (current, journal) = (self.current.clone(), self.journal.clone());
             let state = self.config.state.clone();
+            tokio::task::spawn_local(reopen_logs());
             let (workers, handover) = self.start().await?;
             let events = journal.clone();
             let keeper = state.map(|state| Keeper::start(&state, current, events));
@@ -256,7 +259,12 @@ impl Process {
         }
         tokio::task::spawn_local(notify::watchdog(watched));
         supervisor.begin();
-        let workers = Workers::start(&current, queues, self.config.log, self.config.pin_threads)?;
+        let workers = Workers::start(
+            &current,
+            queues,
+            self.config.log.sessions,
+            self.config.pin_threads,
+        )?;
         let mut listeners = Listeners::new(workers.listeners(), offer.clone());
         listeners.give(listeners::listen(self.frontends)?);
         if let Some(socket) = self.upgrade {
@@ -317,6 +325,19 @@ async fn drain(workers: Workers, grace: Duration, stop: impl Future<Output = ()>
     };
     tracing::info!("Stopped; {cut} sessions were cut.");
     cut
+}
+
+/// Opens log files anew at each SIGUSR1, as those who rotate them expect.
+async fn reopen_logs() {
+    match signal(SignalKind::user_defined1()) {
+        Err(error) => tracing::error!("SIGUSR1 cannot be caught: {error}."),
+        Ok(mut signals) => {
+            while signals.recv().await.is_some() {
+                log::reopen();
+                tracing::info!(target: "log", "Log files were opened anew.");
+            }
+        }
+    }
 }
 
 /// Once a second: computes session rates, tells of those who are kept out,

@@ -5,22 +5,22 @@
 
 mod bytes;
 mod client;
+mod line;
 mod queued;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-use time::macros::format_description;
+use tokio::net::TcpStream;
 
+use self::line::SessionLine;
 use self::queued::Queued;
 use super::registry::{Forwarded, Key};
 use super::worker::{Hungry, Worker};
+use crate::config::SessionLog;
 use crate::config::policy::Silence;
-use crate::config::{LogFormat, SessionLog};
 use crate::counters::{Counters, Shard};
 use crate::outcome::{Cause, Outcome, Phase};
 use crate::proxy_header::Told;
@@ -51,6 +51,9 @@ pub(super) struct Account {
     /// Of a session that had to wait for a server with room.
     queued: Option<Box<Queued>>,
     forwarded: Rc<Forwarded>,
+    /// Where the client connected to, and where the connection to the server comes from: kept
+    /// only if the frontend's lines tell it.
+    ends: Option<Box<(Option<SocketAddr>, Option<SocketAddr>)>>,
     outcome: Option<Outcome>,
 }
 
@@ -79,6 +82,7 @@ impl Account {
             refused: None,
             queued: None,
             forwarded,
+            ends: None,
             outcome: None,
         };
         let (counters, now) = (&account.frontend.counters, account.now());
@@ -89,6 +93,26 @@ impl Account {
         }
         worker.expect_timers(account.accepted);
         account
+    }
+
+    /// Takes note of the address that the client connected to, if its line tells it.
+    pub(super) fn note_client_end(&mut self, client: &TcpStream) {
+        if self
+            .frontend
+            .config
+            .log_format
+            .as_ref()
+            .is_some_and(|format| format.tells_ends)
+        {
+            self.ends = Some(Box::new((client.local_addr().ok(), None)));
+        }
+    }
+
+    /// Takes note of the address that the connection to the server comes from, if that is told.
+    pub(super) fn note_server_end(&mut self, server: &TcpStream) {
+        if let Some(ends) = &mut self.ends {
+            ends.1 = server.local_addr().ok();
+        }
     }
 
     /// The session's place in its worker's registry.
@@ -280,7 +304,7 @@ impl Account {
     }
 
     fn is_logged(&self, outcome: Outcome) -> bool {
-        match self.worker.log.sessions {
+        match self.worker.session_log {
             SessionLog::All => true,
             SessionLog::Failed => outcome != Outcome::NORMAL || self.retries > 0,
             SessionLog::Off => false,
@@ -335,101 +359,5 @@ impl Drop for Account {
         }
         self.frontend.counters.leave();
         self.worker.admission.leave(&self.frontend);
-    }
-}
-
-/// A session's log line; displayed in HAProxy's tcplog form (configuration.txt, "TCP log
-/// format").
-struct SessionLine<'a> {
-    account: &'a Account,
-    outcome: Outcome,
-    lasted: Duration,
-    /// Open in the process, on the frontend, on the backend, on the server.
-    open: [u32; 4],
-}
-
-impl SessionLine<'_> {
-    fn write(&self) {
-        if self.account.worker.log.format == LogFormat::Text {
-            return tracing::info!(target: "session", "{self}");
-        }
-        let account = self.account;
-        tracing::info!(
-            target: "session",
-            client = %account.client,
-            accepted = %self.accept_date(),
-            frontend = account.frontend.config.name,
-            backend = self.backend_name(),
-            server = self.server_name(),
-            queue_ms = account.waited().as_millis() as u64,
-            queue_ahead = account.ahead(),
-            connect_ms = self.connect_time().map(|time| time.as_millis() as u64),
-            total_ms = self.lasted.as_millis() as u64,
-            bytes_in = account.forwarded.bytes_in.get(),
-            bytes_out = account.forwarded.bytes_out.get(),
-            termination = %self.outcome,
-            retries = account.retries,
-            redispatched = account.redispatched,
-            "{self}"
-        );
-    }
-
-    /// The time in queues; `None` if the session neither waited nor got a server.
-    fn queue_time(&self) -> Option<Duration> {
-        let account = self.account;
-        (account.server.is_some() || account.queued.is_some()).then(|| account.waited())
-    }
-
-    /// The time it took to connect, without that in queues.
-    fn connect_time(&self) -> Option<Duration> {
-        let connected = self.account.connect_time?;
-        Some(connected.saturating_sub(self.account.waited()))
-    }
-
-    fn backend_name(&self) -> &str {
-        let backend = self.account.backend.as_ref();
-        backend.map_or(self.account.frontend.config.name.as_str(), |b| {
-            b.config.name.as_str()
-        })
-    }
-
-    fn server_name(&self) -> &str {
-        self.account
-            .server
-            .as_ref()
-            .map_or("<NOSRV>", |server| server.config.name.as_str())
-    }
-
-    fn accept_date(&self) -> String {
-        let accepted = OffsetDateTime::from(SystemTime::now() - self.lasted);
-        let form = format_description!(
-            "[day]/[month repr:short]/[year]:[hour]:[minute]:[second].[subsecond digits:3]"
-        );
-        accepted.format(form).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for SessionLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let account = self.account;
-        let milliseconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_millis() as i64);
-        let [process, frontend, backend, server] = self.open;
-        write!(
-            f,
-            "{} [{}] {} {}/{} {}/{}/{} {} {} {process}/{frontend}/{backend}/{server}/{}{} 0/{}",
-            account.client,
-            self.accept_date(),
-            account.frontend.config.name,
-            self.backend_name(),
-            self.server_name(),
-            milliseconds(self.queue_time()),
-            milliseconds(self.connect_time()),
-            self.lasted.as_millis(),
-            account.forwarded.bytes_out.get(),
-            self.outcome,
-            if account.redispatched { "+" } else { "" },
-            account.retries,
-            account.ahead(),
-        )
     }
 }

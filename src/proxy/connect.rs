@@ -124,6 +124,7 @@ pub(super) async fn connect(
                 return Err(Outcome::new(Cause::ServerAbort, Phase::Connect));
             }
             account.connected(place);
+            account.note_server_end(&stream);
             Ok(stream)
         }
         Err(cause) => {

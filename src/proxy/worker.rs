@@ -23,7 +23,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::accept;
 use super::forward::pipe;
 use super::registry::{Page, Query, Registry, SessionId, Shutdown};
-use crate::config::LogConfig;
+use crate::config::SessionLog;
 use crate::descriptors;
 use crate::outcome::Cause;
 use crate::sys::cores;
@@ -145,7 +145,8 @@ pub(super) struct Worker {
     pub(super) started: Instant,
     /// The same in every topology.
     pub(super) admission: Arc<Admission>,
-    pub(super) log: LogConfig,
+    /// Which sessions get a line.
+    pub(super) session_log: SessionLog,
     /// Borrowed within one poll only, never across an await.
     pub(super) scratch: RefCell<Box<[u8]>>,
     pub(super) pipes: pipe::Pool,
@@ -239,7 +240,7 @@ impl Workers {
     pub fn start(
         current: &Current,
         queues: Queries,
-        log: LogConfig,
+        session_log: SessionLog,
         pinned: bool,
     ) -> io::Result<Self> {
         let (stage, stages) = watch::channel(Stage::Running);
@@ -259,7 +260,7 @@ impl Workers {
                         if pinned && let Err(error) = cores::pin(id) {
                             tracing::warn!("Worker {id} cannot stay on a core: {error}.");
                         }
-                        run(place, current, binds, queue, log, stages)
+                        run(place, current, binds, queue, session_log, stages)
                     })
             });
         Ok(Self {
@@ -298,7 +299,7 @@ fn run(
     current: Current,
     binds: mpsc::UnboundedReceiver<Bind>,
     queue: mpsc::UnboundedReceiver<Query>,
-    log: LogConfig,
+    session_log: SessionLog,
     stages: watch::Receiver<Stage>,
 ) -> u32 {
     let topology = current.get();
@@ -309,7 +310,7 @@ fn run(
         started: topology.started,
         admission: Arc::clone(&topology.admission),
         seen: RefCell::new(Rc::new(Seen(topology))),
-        log,
+        session_log,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         pipes: pipe::Pool::new(pipes),
         sessions: Registry::new(id, workers),

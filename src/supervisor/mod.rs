@@ -8,6 +8,7 @@
 //! - [`recovery`]: what a server that comes back has to go through.
 //! - [`reload`]: another configuration in the place of the one that runs.
 //! - [`routes`]: where each frontend's new sessions go, told when it changes.
+//! - `told`: checks in the log.
 //! - [`shutdown`]: sessions that end because a server's state changed.
 
 pub mod operator;
@@ -15,6 +16,7 @@ pub mod recovery;
 pub mod reload;
 mod routes;
 mod shutdown;
+mod told;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -93,8 +95,16 @@ impl Supervisor {
             let toll = server.toll();
             server.update(|status| status.toll_before = toll);
         }
-        let first = server.update(|status| status.last_check.replace(report.clone()).is_none());
+        let before = server.update(|status| {
+            let last = status.last_check.replace(report.clone());
+            told::Before {
+                health: status.check,
+                status: last.map(|report| report.status),
+            }
+        });
+        let first = before.status.is_none();
         self.judge(server, passed, Reason::Check(report));
+        self.log_check(server, before);
         if first && !passed && server.config.policy.init_state == InitState::Known {
             // It may be starting together with the proxy: the first pass brings it up.
             server.update(|status| {

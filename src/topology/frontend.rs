@@ -209,6 +209,7 @@ mod tests {
             default_backend: Some(BackendId(0)),
             timeout: ClientTimeouts::default(),
             splice: crate::config::SpliceMode::default(),
+            log_format: None,
             socket: crate::sys::options::ListenOptions::default(),
         };
         let frontend = Frontend::new(FrontendId(0), config, 1);

@@ -9,8 +9,7 @@ use crate::config::operation::{EventsConfig, PrivilegesConfig};
 use crate::config::policy::{FailoverPolicy, ServerPolicy};
 use crate::config::{
     BackendConfig, Balance, CheckConfig, ClientTimeouts, Config, FrontendConfig, LogConfig,
-    LogFormat, LogLevel, RuleConfig, ServerAddress, ServerConfig, ServerTimeouts, SessionLog,
-    SpliceMode, StatsConfig,
+    RuleConfig, ServerAddress, ServerConfig, ServerTimeouts, SpliceMode, StatsConfig,
 };
 use crate::id::BackendId;
 use crate::sys::options::{ConnectOptions, ListenOptions};
@@ -47,6 +46,7 @@ pub(crate) fn backend(name: &str, allbackups: bool, servers: Vec<ServerConfig>) 
         timeout: ServerTimeouts::default(),
         failover: FailoverPolicy::default(),
         splice: SpliceMode::default(),
+        log_health_checks: false,
         socket: ConnectOptions::default(),
         servers,
     }
@@ -67,6 +67,7 @@ pub(crate) fn frontend(
         default_backend: default,
         timeout: ClientTimeouts::default(),
         splice: SpliceMode::default(),
+        log_format: None,
         socket: ListenOptions::default(),
     }
 }
@@ -79,11 +80,7 @@ pub(crate) fn empty_config() -> Config {
         grace: Duration::ZERO,
         reload_on_change: false,
         spread_checks: 0,
-        log: LogConfig {
-            level: LogLevel::Info,
-            format: LogFormat::Text,
-            sessions: SessionLog::All,
-        },
+        log: LogConfig::default(),
         frontends: Vec::new(),
         backends: Vec::new(),
         stats: None,

@@ -12,6 +12,7 @@ use backstop::config;
 const README: &str = include_str!("../../README.md");
 const CHECKS: &str = include_str!("../../docs/checks.md");
 const HOOKS: &str = include_str!("../../docs/hooks.md");
+const LOGS: &str = include_str!("../../docs/logs.md");
 const FAILOVER: &str = include_str!("../../docs/failover.md");
 const REFERENCE: &str = include_str!("../../docs/configuration.md");
 
@@ -20,6 +21,7 @@ const REFERENCE: &str = include_str!("../../docs/configuration.md");
 const TABLES: &[(&str, &str, &str)] = &[
     ("KEY", "## The top of the file", "threads"),
     ("log = { KEY }", "### `[log]`", "sessions"),
+    ("log.targets = [{ KEY }]", "### `[log]`", "facility"),
     ("defaults = { KEY }", "## `[defaults]`", "retries"),
     ("defaults.timeout = { KEY }", "# Configuration", "tunnel"),
     (
@@ -119,9 +121,9 @@ fn the_examples_of_checks_can_be_used() {
 }
 
 #[test]
-fn the_examples_of_hooks_can_be_used() {
+fn the_examples_of_hooks_and_logs_can_be_used() {
     let mut count = 0;
-    for text in examples(HOOKS) {
+    for text in examples(HOOKS).chain(examples(LOGS)) {
         let text =
             format!("{text}\n[backends.app]\nservers = [{{ name = \"s\", address = \"s:1\" }}]");
         if let Err(report) = config::parse(&text, "docs/hooks.md", &|_| Some("x".to_owned())) {
@@ -129,7 +131,7 @@ fn the_examples_of_hooks_can_be_used() {
         }
         count += 1;
     }
-    assert_eq!(count, 1);
+    assert_eq!(count, 2);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod forwarding;
 mod hooks;
 mod layout;
 mod limits;
+mod logs;
 mod metrics;
 mod notify;
 mod probe;

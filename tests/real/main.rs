@@ -21,6 +21,7 @@ mod redis;
 mod redis_cluster;
 mod redis_failover;
 mod scenarios;
+mod syslog;
 mod systemd;
 
 use libtest_mimic::{Arguments, Trial};
@@ -37,6 +38,7 @@ fn main() {
         .chain(redis_cluster::trials())
         .chain(redis_failover::trials())
         .chain(postgres::trials())
+        .chain(syslog::trials())
         .chain(privileges::trials())
         .chain(systemd::trials())
         .collect();

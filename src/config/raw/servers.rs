@@ -19,6 +19,7 @@ pub(in crate::config) struct RawBackend {
     pub(in crate::config) balance: Option<Balance>,
     pub(in crate::config) allbackups: Option<bool>,
     pub(in crate::config) splice: Option<SpliceMode>,
+    pub(in crate::config) log_health_checks: Option<bool>,
     pub(in crate::config) socket: ConnectOptions,
     pub(in crate::config) retries: Option<u32>,
     pub(in crate::config) maxqueue: Option<u32>,
@@ -64,6 +65,9 @@ pub(super) fn backend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> O
         balance: fields.read("balance", |item| balance(r, item)).given(),
         allbackups: fields.read("allbackups", |item| r.boolean(item)).given(),
         splice: fields.read("splice", |item| splice(r, item)).given(),
+        log_health_checks: fields
+            .read("log_health_checks", |item| r.boolean(item))
+            .given(),
         socket: fields
             .read("socket", |item| socket::connect(r, item))
             .given()

@@ -52,6 +52,7 @@ fn complete(raw: &RawBackend, defaults: &RawDefaults) -> Option<BackendConfig> {
         balance: balance.unwrap_or(Balance::RoundRobin),
         allbackups: raw.allbackups.or(defaults.allbackups).unwrap_or(false),
         splice: raw.splice.or(defaults.splice).unwrap_or_default(),
+        log_health_checks: raw.log_health_checks.or(defaults.log_health_checks) == Some(true),
         socket: raw.socket.clone(),
         retries: raw.retries.or(defaults.retries).unwrap_or(DEFAULT_RETRIES),
         maxqueue: raw.maxqueue,

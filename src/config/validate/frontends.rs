@@ -53,6 +53,10 @@ fn complete(
             client_fin: raw.timeout.client_fin.or(defaults.client.client_fin),
         },
         splice: raw.splice.or(defaults.splice).unwrap_or_default(),
+        log_format: raw
+            .log_format
+            .clone()
+            .or_else(|| defaults.log_format.clone()),
         socket: raw.socket.clone(),
     })
 }

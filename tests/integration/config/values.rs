@@ -86,6 +86,7 @@ fn settings_of_the_process_and_the_stats_page() {
         level: LogLevel::Debug,
         format: LogFormat::Json,
         sessions: SessionLog::Failed,
+        ..LogConfig::default()
     };
     assert_eq!(config.log, log);
     let stats = StatsConfig {
@@ -206,6 +207,7 @@ fn a_server_before_its_backend_before_the_defaults() {
         balance: Balance::RoundRobin,
         allbackups: true,
         splice: SpliceMode::Off,
+        log_health_checks: false,
         socket: ConnectOptions {
             source: Some("::1".parse().unwrap()),
             both: SocketOptions {

@@ -8,6 +8,7 @@ use crate::admin::Running;
 use crate::admin::metrics::Value::Whole;
 use crate::admin::metrics::{Family, Of, Samples};
 use crate::explain::Routes;
+use crate::log;
 use crate::topology::admission::Resource;
 use crate::topology::guard::Refusal;
 
@@ -63,6 +64,16 @@ pub(super) const OTHERS: &[Family] = &[
         "backstop_hook_runs",
         "Events that hooks are for, by what became of them.",
         Of::Others(hooks),
+    ),
+    counter(
+        "backstop_log_lines",
+        "Log lines written.",
+        Of::Others(log_lines),
+    ),
+    counter(
+        "backstop_log_lines_lost",
+        "Log lines lost: the queue was full, the rate limit was reached, or they could not be written.",
+        Of::Others(log_lines_lost),
     ),
     counter(
         "backstop_sessions_ended",
@@ -144,6 +155,26 @@ fn hooks(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
     let mut counts = running.hooks.all();
     counts.try_for_each(|(hook, result, count)| {
         samples.put(&[("hook", hook), ("result", result)], Whole(count))
+    })
+}
+
+fn log_lines(_: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    log::counts()
+        .iter()
+        .try_for_each(|log| samples.put(&[("target", &log.target)], Whole(log.written)))
+}
+
+fn log_lines_lost(_: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    log::counts().iter().try_for_each(|log| {
+        let reasons = [
+            ("full", log.full),
+            ("rate", log.rate),
+            ("failed", log.failed),
+        ];
+        let target = ("target", log.target.as_str());
+        let mut reasons = reasons.into_iter();
+        reasons
+            .try_for_each(|(reason, lost)| samples.put(&[target, ("reason", reason)], Whole(lost)))
     })
 }
 
