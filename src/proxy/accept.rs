@@ -242,7 +242,7 @@ impl<'w> Entrance<'w> {
     /// Begins a session that has been admitted to the frontend.
     fn serve(&mut self, admitted: &Admitted, (client, from): Accepted) {
         let frontend = Arc::clone(&self.frontend);
-        let mut account = Account::open(self.worker, frontend, from, admitted);
+        let account = Account::open(self.worker, frontend, from, admitted);
         account.note_client_end(&client);
         let key = account.key();
         let session = session::run(

@@ -51,9 +51,6 @@ pub(super) struct Account {
     /// Of a session that had to wait for a server with room.
     queued: Option<Box<Queued>>,
     forwarded: Rc<Forwarded>,
-    /// Where the client connected to, and where the connection to the server comes from: kept
-    /// only if the frontend's lines tell it.
-    ends: Option<Box<(Option<SocketAddr>, Option<SocketAddr>)>>,
     outcome: Option<Outcome>,
 }
 
@@ -82,7 +79,6 @@ impl Account {
             refused: None,
             queued: None,
             forwarded,
-            ends: None,
             outcome: None,
         };
         let (counters, now) = (&account.frontend.counters, account.now());
@@ -96,7 +92,7 @@ impl Account {
     }
 
     /// Takes note of the address that the client connected to, if its line tells it.
-    pub(super) fn note_client_end(&mut self, client: &TcpStream) {
+    pub(super) fn note_client_end(&self, client: &TcpStream) {
         if self
             .frontend
             .config
@@ -104,14 +100,15 @@ impl Account {
             .as_ref()
             .is_some_and(|format| format.tells_ends)
         {
-            self.ends = Some(Box::new((client.local_addr().ok(), None)));
+            let ends = self.forwarded.ends.get_or_init(Box::default);
+            ends.at_client.set(client.local_addr().ok());
         }
     }
 
     /// Takes note of the address that the connection to the server comes from, if that is told.
-    pub(super) fn note_server_end(&mut self, server: &TcpStream) {
-        if let Some(ends) = &mut self.ends {
-            ends.1 = server.local_addr().ok();
+    pub(super) fn note_server_end(&self, server: &TcpStream) {
+        if let Some(ends) = self.forwarded.ends.get() {
+            ends.at_server.set(server.local_addr().ok());
         }
     }
 

@@ -1,6 +1,6 @@
 //! The open sessions of one worker, so that they can be looked at and ended from outside.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -98,9 +98,20 @@ pub struct Page {
     pub next: Option<usize>,
 }
 
-/// Bytes forwarded by a session so far.
+/// The addresses of a session's own ends.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// Where the client connected to.
+    pub(super) at_client: Cell<Option<SocketAddr>>,
+    /// Where the connection to the server comes from.
+    pub(super) at_server: Cell<Option<SocketAddr>>,
+}
+
+/// What a session has forwarded so far, and what is kept beside it so that its future is small.
 #[derive(Debug, Default)]
 pub(super) struct Forwarded {
+    /// Only if the frontend's lines tell them.
+    pub(super) ends: OnceCell<Box<Ends>>,
     /// From the client.
     pub(super) bytes_in: Cell<u64>,
     /// To the client.

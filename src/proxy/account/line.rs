@@ -90,7 +90,10 @@ impl SessionLine<'_> {
 
     /// The addresses of the session's own ends, if its frontend's format asks for them.
     fn ends(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        self.account.ends.as_deref().copied().unwrap_or_default()
+        let ends = self.account.forwarded.ends.get();
+        ends.map_or((None, None), |ends| {
+            (ends.at_client.get(), ends.at_server.get())
+        })
     }
 
     fn server_address(&self) -> Option<SocketAddr> {
