@@ -101,7 +101,7 @@ pub struct Page {
 /// The addresses of a session's own ends.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
-    /// Where the client connected to.
+    /// Where its connection arrived.
     pub(super) at_client: Cell<Option<SocketAddr>>,
     /// Where the connection to the server comes from.
     pub(super) at_server: Cell<Option<SocketAddr>>,

@@ -90,10 +90,11 @@ impl SessionLine<'_> {
 
     /// The addresses of the session's own ends, if its frontend's format asks for them.
     fn ends(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        let ends = self.account.forwarded.ends.get();
-        ends.map_or((None, None), |ends| {
-            (ends.at_client.get(), ends.at_server.get())
-        })
+        let Some(ends) = self.account.forwarded.ends.get() else {
+            return (None, None);
+        };
+        let at_client = self.account.told_local().or(ends.at_client.get());
+        (at_client, ends.at_server.get())
     }
 
     fn server_address(&self) -> Option<SocketAddr> {
