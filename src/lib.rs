@@ -34,6 +34,8 @@ pub mod counters;
 pub mod descriptors;
 pub mod events;
 pub mod explain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod health;
 pub mod history;
 pub mod hooks;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, sleep_until};
 
-mod answer;
+pub(super) mod answer;
 
 pub use self::answer::{AgentAnswer, AgentHealth, AgentMode, AgentWeight, DownWord};
 use super::finding::Finding;

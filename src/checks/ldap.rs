@@ -29,13 +29,13 @@ pub(super) async fn check(
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Answer {
+pub(super) struct Answer {
     result: u8,
     message: String,
 }
 
 /// The bind response of message 1 (RFC 4511, 4.2.2).
-fn parse(received: &[u8]) -> Parsed<Answer> {
+pub(super) fn parse(received: &[u8]) -> Parsed<Answer> {
     let wrong = || Parsed::Wrong(format!("the answer is not LDAP: {}", excerpt(received)));
     let (message, taken) = match element(received, 0x30) {
         Element::Found { content, taken } => (content, taken),

@@ -12,6 +12,8 @@
 mod conversation;
 mod external;
 pub(crate) mod finding;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod http;
 mod ldap;
 mod mysql;

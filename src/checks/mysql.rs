@@ -9,7 +9,7 @@ use crate::config::check::MysqlCheck;
 use crate::topology::status::CheckStatus;
 
 mod auth;
-mod packet;
+pub(super) mod packet;
 
 use self::auth::Answer;
 use self::packet::{Greeting, Packet, Reply};

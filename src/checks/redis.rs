@@ -109,13 +109,13 @@ fn unexpected(command: &str, reply: &Reply) -> Finding {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Reply {
+pub(super) enum Reply {
     Text(Vec<u8>),
     Error(String),
 }
 
 /// A simple string, an error or a bulk string; the commands of checks answer nothing else.
-fn parse(received: &[u8]) -> Parsed<Reply> {
+pub(super) fn parse(received: &[u8]) -> Parsed<Reply> {
     let not_redis = || Parsed::Wrong(format!("not an answer of redis: {}", excerpt(received)));
     match received.first() {
         None => return Parsed::More,

@@ -37,7 +37,7 @@ async fn ask(mail: &mut Conversation, command: &str, domain: &str) -> Result<Rep
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Reply {
+pub(super) struct Reply {
     code: u16,
     /// Of its last line.
     text: String,
@@ -51,7 +51,7 @@ impl Reply {
 }
 
 /// A reply of one or more lines (RFC 5321, section 4.2.1).
-fn parse(received: &[u8]) -> Parsed<Reply> {
+pub(super) fn parse(received: &[u8]) -> Parsed<Reply> {
     let mut taken = 0;
     for line in received.split_inclusive(|&byte| byte == b'\n') {
         let wrong = || Parsed::Wrong(format!("the answer is not SMTP: {}", excerpt(line)));

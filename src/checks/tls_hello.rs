@@ -44,13 +44,13 @@ async fn shake(conversation: &mut Conversation, hello: &[u8]) -> Result<Finding,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     ServerHello,
     Alert(u8),
 }
 
 /// The header of the first record and the beginning of what is in it.
-fn parse(received: &[u8]) -> Parsed<Answer> {
+pub(super) fn parse(received: &[u8]) -> Parsed<Answer> {
     match *received {
         [HANDSHAKE, 3, _, _, _, SERVER_HELLO, ..] => Parsed::Done(Answer::ServerHello, 6),
         [ALERT, 3, _, _, _, _, number, ..] => Parsed::Done(Answer::Alert(number), 7),

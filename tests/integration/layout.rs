@@ -34,6 +34,7 @@ const ORDER: &[&str] = &[
     "notify",
     "process",
     "cli",
+    "fuzz",
     "lib",
 ];
 

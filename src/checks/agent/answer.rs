@@ -80,7 +80,7 @@ impl AgentWeight {
 }
 
 /// The answer is the first line; what follows is ignored.
-pub(super) fn line(received: &[u8]) -> Parsed<AgentAnswer> {
+pub(in crate::checks) fn line(received: &[u8]) -> Parsed<AgentAnswer> {
     match received.iter().position(|byte| b"\r\n".contains(byte)) {
         Some(end) => Parsed::Done(AgentAnswer::parse(&received[..end]), end + 1),
         None => Parsed::More,

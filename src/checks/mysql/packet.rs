@@ -16,14 +16,14 @@ const CHARACTERS: u8 = 45;
 
 /// A packet with its number in the exchange.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Packet {
+pub(in crate::checks) struct Packet {
     pub(super) sequence: u8,
     payload: Vec<u8>,
 }
 
 /// What a server says first.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Greeting {
+pub(in crate::checks) struct Greeting {
     pub(super) version: String,
     capabilities: u32,
     pub(super) nonce: Vec<u8>,
@@ -32,7 +32,7 @@ pub(super) struct Greeting {
 
 /// What a server says to a login.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(in crate::checks) enum Reply {
     Ok,
     /// Another proof is wanted.
     SwitchTo {
@@ -50,7 +50,7 @@ impl Greeting {
 }
 
 impl Packet {
-    pub(super) fn parse(received: &[u8]) -> Parsed<Self> {
+    pub(in crate::checks) fn parse(received: &[u8]) -> Parsed<Self> {
         let &[a, b, c, sequence, ref rest @ ..] = received else {
             return Parsed::More;
         };
@@ -68,12 +68,12 @@ impl Packet {
         }
     }
 
-    pub(super) fn greeting(&self) -> Result<Greeting, Finding> {
+    pub(in crate::checks) fn greeting(&self) -> Result<Greeting, Finding> {
         self.error()?;
         greeting(&self.payload).ok_or_else(|| self.odd("greeting"))
     }
 
-    pub(super) fn reply(&self) -> Result<Reply, Finding> {
+    pub(in crate::checks) fn reply(&self) -> Result<Reply, Finding> {
         self.error()?;
         let reply = match self.payload.as_slice() {
             [0, ..] => Some(Reply::Ok),
@@ -85,7 +85,7 @@ impl Packet {
     }
 
     /// The first packet of a result with one column.
-    pub(super) fn column_count(&self) -> Result<(), Finding> {
+    pub(in crate::checks) fn column_count(&self) -> Result<(), Finding> {
         self.error()?;
         match self.payload.as_slice() {
             [1] => Ok(()),
@@ -93,12 +93,12 @@ impl Packet {
         }
     }
 
-    pub(super) fn is_end_marker(&self) -> bool {
+    pub(in crate::checks) fn is_end_marker(&self) -> bool {
         self.payload.first() == Some(&0xfe) && self.payload.len() < 9
     }
 
     /// The first value of a row.
-    pub(super) fn first_column(&self) -> Result<Vec<u8>, Finding> {
+    pub(in crate::checks) fn first_column(&self) -> Result<Vec<u8>, Finding> {
         self.error()?;
         match self.payload.as_slice() {
             [length @ 0..=250, value @ ..] => value.get(..usize::from(*length)),
