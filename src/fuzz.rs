@@ -13,11 +13,7 @@ pub type Target = fn(&[u8]);
 /// Every target, with its name and the folders of its corpus.
 pub const TARGETS: [(&str, Target, &[&str]); 3] = [
     ("acl", condition, &["fuzz/corpus/acl"]),
-    (
-        "check_answers",
-        answers,
-        &["fuzz/corpus/check_answers"],
-    ),
+    ("check_answers", answers, &["fuzz/corpus/check_answers"]),
     (
         "config",
         configuration,

@@ -17,6 +17,7 @@
 //! - [`api`]: HAProxy's runtime API on a Unix socket.
 //! - [`upgrade`]: one process takes over from another.
 //! - [`privileges`]: what the process gives up. [`notify`]: what the service manager is told.
+//! - [`watchdog`]: whether the workers live.
 //! - [`process`]: what starts in which order, and how it stops.
 //! - [`descriptors`]: how many sessions there may be.
 //! - [`networks`], [`proxy_header`]: who a client is.
@@ -54,3 +55,4 @@ pub mod supervisor;
 pub mod sys;
 pub mod topology;
 pub mod upgrade;
+pub mod watchdog;

@@ -1,7 +1,7 @@
 //! Whether the process can be given new sessions, for orchestrators and load balancers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// For how long the control thread may be silent.
@@ -17,6 +17,7 @@ struct Inner {
     began: Instant,
     /// When the control thread was last heard of, in milliseconds since it began.
     heard: AtomicU64,
+    stuck_workers: AtomicUsize,
 }
 
 impl Default for Readiness {
@@ -25,6 +26,7 @@ impl Default for Readiness {
             point: AtomicU8::default(),
             began: Instant::now(),
             heard: AtomicU64::default(),
+            stuck_workers: AtomicUsize::default(),
         }))
     }
 }
@@ -52,10 +54,25 @@ impl Readiness {
         self.0.heard.store(since as u64, Relaxed);
     }
 
-    /// Whether the control thread has been heard of lately.
+    /// Whether the control thread has been heard of lately and no worker thread is stuck.
     pub fn is_alive(&self, now: Instant) -> bool {
         let heard = Duration::from_millis(self.0.heard.load(Relaxed));
-        now.duration_since(self.0.began) < heard + SILENCE
+        now.duration_since(self.0.began) < heard + SILENCE && self.stuck_workers() == 0
+    }
+
+    /// Takes note that a worker thread does not answer.
+    pub fn worker_is_stuck(&self) {
+        self.0.stuck_workers.fetch_add(1, Relaxed);
+    }
+
+    /// Takes note that one that did not answer is stuck no more.
+    pub fn worker_goes_on(&self) {
+        self.0.stuck_workers.fetch_sub(1, Relaxed);
+    }
+
+    /// How many worker threads do not answer.
+    pub fn stuck_workers(&self) -> usize {
+        self.0.stuck_workers.load(Relaxed)
     }
 
     /// The last point that was reached.

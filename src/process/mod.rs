@@ -54,6 +54,7 @@ use crate::supervisor::Supervisor;
 use crate::sys::limits;
 use crate::topology::{Admission, Current, Topology};
 use crate::upgrade::{Inheritance, Offer, Predecessor};
+use crate::watchdog;
 
 /// A proxy that holds its addresses and has not begun to serve.
 #[derive(Debug)]
@@ -257,7 +258,7 @@ impl Process {
             let service = tokio::task::spawn_local(service);
             handover.add([offered], service.abort_handle());
         }
-        tokio::task::spawn_local(notify::watchdog(watched));
+        watchdog::start(&watched, &self.readiness);
         supervisor.begin();
         let workers = Workers::start(
             &current,

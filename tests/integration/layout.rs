@@ -32,6 +32,7 @@ const ORDER: &[&str] = &[
     "upgrade",
     "privileges",
     "notify",
+    "watchdog",
     "process",
     "cli",
     "fuzz",
