@@ -112,7 +112,9 @@ mod tests {
     fn nothing_brings_a_target_down() {
         for (name, target, folders) in TARGETS {
             let corpus = corpus(folders);
-            corpus.iter().for_each(|input| feed(name, target, input));
+            for input in &corpus {
+                feed(name, target, input);
+            }
             let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
             for _ in 0..CHANGED {
                 let mut input = corpus[below(&mut rng, corpus.len())].clone();

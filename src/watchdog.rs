@@ -43,20 +43,19 @@ async fn watch(worker: usize, sessions: &Sessions, readiness: &Readiness, every:
         questions.tick().await;
         let asked = Instant::now();
         let mut answer = std::pin::pin!(sessions.list(worker, usize::MAX));
-        let answer = match timeout(every, answer.as_mut()).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                tracing::error!(
-                    target: "process",
-                    "Worker {worker} has not answered for {every:?}: its sessions stand still."
-                );
-                readiness.worker_is_stuck();
-                let answer = answer.await;
-                readiness.worker_goes_on();
-                let stood = asked.elapsed();
-                tracing::error!(target: "process", "Worker {worker} stood still for {stood:.1?}.");
-                answer
-            }
+        let answer = if let Ok(answer) = timeout(every, answer.as_mut()).await {
+            answer
+        } else {
+            tracing::error!(
+                target: "process",
+                "Worker {worker} has not answered for {every:?}: its sessions stand still."
+            );
+            readiness.worker_is_stuck();
+            let answer = answer.await;
+            readiness.worker_goes_on();
+            let stood = asked.elapsed();
+            tracing::error!(target: "process", "Worker {worker} stood still for {stood:.1?}.");
+            answer
         };
         if answer.is_none() {
             if readiness.point() != Point::Stopping {

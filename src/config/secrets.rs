@@ -1,19 +1,23 @@
 //! Passwords in a file's text, which are not repeated where a mistake is shown in its line.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
 /// A key that names something secret, and a string or list after it, whether or not that has an
 /// end: the file may be broken.
-const SECRET: &str = r#"(?xi)
+static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let secret = r#"(?xi)
     (?<key> [\w-]* (?: password | auth | secret | token ) [\w-]* ["']? \s* = \s* )
     (?<value> "(?: [^"\\\n] | \\. )* | '[^'\n]* | \[ [^\]\n]* )"#;
+    Regex::new(secret).ok()
+});
 
 /// The text with stars in place of every byte of a secret; each byte keeps its place. Variables
 /// such as `${NAME}` are no secrets.
 pub(super) fn hidden(text: &str) -> Cow<'_, str> {
-    let Ok(secret) = Regex::new(SECRET) else {
+    let Some(secret) = SECRET.as_ref() else {
         return Cow::Borrowed(text);
     };
     secret.replace_all(text, |found: &Captures<'_>| {
