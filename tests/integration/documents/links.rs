@@ -1,6 +1,6 @@
-//! Links lead somewhere.
+//! Links lead somewhere, and the book lists every page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::page::{self, Page, root};
@@ -39,6 +39,21 @@ fn links_to_other_sites_are_encrypted() {
             assert!(is_safe, "{}: {link}", page.path.display());
         }
     }
+}
+
+#[test]
+fn the_summary_of_the_book_lists_every_page() {
+    let pages = page::all();
+    let summary = Path::new("docs/SUMMARY.md");
+    let in_docs = |page: &&Page| page.path.starts_with("docs") && page.path != summary;
+    let there: BTreeSet<_> = pages
+        .iter()
+        .filter(in_docs)
+        .map(|page| page.path.clone())
+        .collect();
+    let summary = pages.iter().find(|page| page.path == summary).unwrap();
+    let listed = summary.links.iter().map(|link| target(summary, link).0);
+    assert_eq!(listed.collect::<BTreeSet<_>>(), there);
 }
 
 fn is_elsewhere(link: &str) -> bool {
