@@ -1,7 +1,7 @@
-//! Every demo: the walk of its README, what Docker says of it, and how it stops.
+//! The demos of nginx servers: the walk of its README, what Docker says of it, and how it stops.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Instant;
 
 use libtest_mimic::Trial;
 
@@ -13,10 +13,7 @@ use crate::harness::scenario::{
 };
 use crate::harness::stats::Stats;
 use crate::harness::wait::wait_until;
-use crate::project::{Project, Stranger, curl};
-
-/// Stopping takes no longer than this when no session is open.
-const SHORT: Duration = Duration::from_secs(10);
+use crate::project::{Project, SHORT, Stranger, curl, local};
 
 pub(crate) fn trials() -> impl Iterator<Item = Trial> {
     [
@@ -36,8 +33,8 @@ fn walk(scenario: &Scenario, number: u16) {
     let project = Project::up(scenario.name);
     let entrance = Entrance {
         name: "Backstop".into(),
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8180 + number)),
-        stats: Stats::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 8710 + number))),
+        address: local(8180 + number),
+        stats: Stats::at(local(8710 + number)),
     };
     wait_until("the stats page should answer", || {
         entrance.stats.rows().is_ok()
@@ -47,11 +44,11 @@ fn walk(scenario: &Scenario, number: u16) {
     scenario::play(scenario, &mut servers, &entrances, curl);
     let [entrance] = &entrances;
     is_protected(entrance.stats.address);
-    is_healthy(&project);
+    project.is_healthy("backstop");
     if scenario.name == BACKUP_SERVER.name {
         moves(&project, entrance);
     }
-    stops(&project);
+    project.stops("backstop");
 }
 
 fn is_protected(stats: SocketAddr) {
@@ -62,12 +59,6 @@ fn is_protected(stats: SocketAddr) {
     let page = http::get(stats, "/", right).unwrap();
     assert_eq!(page.status, 200);
     assert!(page.body.contains("bk-app-main"), "{}", page.body);
-}
-
-fn is_healthy(project: &Project) {
-    wait_until("the container should be healthy", || {
-        project.inspect("backstop", "{{.State.Health.Status}}") == "healthy"
-    });
 }
 
 /// A server that comes back at another address is found there, and whoever has its old address
@@ -91,11 +82,4 @@ fn moves(project: &Project, entrance: &Entrance) {
     let mut seen: Vec<_> = (0..4).map(|_| curl(entrance.address)).collect();
     seen.sort();
     assert_eq!(seen, ["nginx-1\n", "nginx-1\n", "nginx-2\n", "nginx-2\n"]);
-}
-
-fn stops(project: &Project) {
-    let begun = Instant::now();
-    project.compose(&["stop", "backstop"]);
-    assert!(begun.elapsed() < SHORT, "{:?}", begun.elapsed());
-    assert_eq!(project.inspect("backstop", "{{.State.ExitCode}}"), "0");
 }

@@ -7,8 +7,18 @@ use std::sync::LazyLock;
 
 use libtest_mimic::Trial;
 
+use crate::harness::installed::find;
+
 /// Programs that the demos and their images take.
-const PROGRAMS: [&str; 4] = ["docker-compose", "nginx", "envsubst", "curl"];
+const PROGRAMS: [&str; 7] = [
+    "docker-compose",
+    "nginx",
+    "envsubst",
+    "curl",
+    "redis-server",
+    "redis-cli",
+    "postgres",
+];
 
 /// What keeps these tests from running.
 enum Obstacle {
@@ -57,13 +67,8 @@ fn obstacle() -> Option<Obstacle> {
     }
     let missing = PROGRAMS
         .into_iter()
-        .find(|program| !is_installed(program))?;
+        .find(|program| find(program).is_none())?;
     Some(Obstacle::Broken(format!("no {missing} here")))
-}
-
-fn is_installed(program: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
 /// The images, made from what the working directory holds now, once.

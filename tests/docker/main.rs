@@ -13,8 +13,10 @@ mod harness;
 mod demos;
 mod engine;
 mod image;
+mod postgres;
 mod project;
 mod readme;
+mod redis;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -23,6 +25,8 @@ fn main() {
     let tests: Vec<Trial> = readme::trials()
         .chain(image::trials())
         .chain(demos::trials())
+        .chain(redis::trials())
+        .chain(postgres::trials())
         .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }

@@ -1,11 +1,24 @@
 //! One demo, brought up under a project name of its own and taken down whatever happens.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{self, Command};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::engine::{docker, printed};
 use crate::harness::scenario::Stoppable;
+use crate::harness::wait::wait_until;
+use crate::readme::walk;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docker");
+
+/// Stopping takes no longer than this when no session is open.
+pub(crate) const SHORT: Duration = Duration::from_secs(10);
+
+/// A port that a demo opens to this machine.
+pub(crate) fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
 
 /// A demo that is up.
 #[derive(Debug)]
@@ -33,10 +46,42 @@ impl Project {
 
     fn command(&self) -> Command {
         let mut command = Command::new("docker-compose");
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docker");
-        command.current_dir(format!("{folder}/{}", self.demo));
+        command.current_dir(format!("{FOLDER}/{}", self.demo));
         command.args(["--ansi", "never", "--project-name", &self.name]);
         command
+    }
+
+    /// What the shell prints for a line of the demo's README, which must succeed.
+    pub(crate) fn type_in(&self, line: &str) -> String {
+        let compose = format!("docker-compose --ansi never --project-name {}", self.name);
+        let mut shell = Command::new("sh");
+        shell.current_dir(format!("{FOLDER}/{}", self.demo));
+        shell.args(["-ec", &line.replace("docker compose", &compose)]);
+        printed(&mut shell)
+    }
+
+    /// Plays the walk that the demo's README shows, and compares what is printed. `settle` waits
+    /// for what the README has its reader wait for after a line.
+    pub(crate) fn walk(&self, settle: impl Fn(&Self, &str)) {
+        for step in walk(self.demo) {
+            assert_eq!(self.type_in(&step.line), step.printed, "{}", step.line);
+            settle(self, &step.line);
+        }
+    }
+
+    /// Docker finds Backstop healthy by its own word.
+    pub(crate) fn is_healthy(&self, service: &str) {
+        wait_until("the container should be healthy", || {
+            self.inspect(service, "{{.State.Health.Status}}") == "healthy"
+        });
+    }
+
+    /// Backstop ends soon and well when it is stopped.
+    pub(crate) fn stops(&self, service: &str) {
+        let begun = Instant::now();
+        self.compose(&["stop", service]);
+        assert!(begun.elapsed() < SHORT, "{:?}", begun.elapsed());
+        assert_eq!(self.inspect(service, "{{.State.ExitCode}}"), "0");
     }
 
     /// Something of a service's container, as a template of `docker inspect` names it.

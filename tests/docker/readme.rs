@@ -1,12 +1,13 @@
 //! The demos' files say the same as the scenarios that the tests play. No engine is needed.
 
 use std::fs;
+use std::path::Path;
 
 use libtest_mimic::Trial;
 
 use crate::harness::scenario::{
-    BACKUP_SERVER, FARM_FAILOVER, FARM_FAILOVER_BACKUP_SERVERS, MULTIPLE_BACKUP_SERVERS, Scenario,
-    Step,
+    self, BACKUP_SERVER, FARM_FAILOVER, FARM_FAILOVER_BACKUP_SERVERS, MULTIPLE_BACKUP_SERVERS,
+    Scenario,
 };
 
 /// Each demo with the last digit of its ports.
@@ -18,13 +19,14 @@ pub(crate) const DEMOS: [(&Scenario, u16); 4] = [
 ];
 
 pub(crate) fn trials() -> impl Iterator<Item = Trial> {
-    let trials: [(&str, fn()); 3] = [
+    let trials: [(&str, fn()); 4] = [
         ("files::the_readme_shows_the_walk", readmes),
         (
             "files::the_compose_file_has_the_ports_and_servers",
             composes,
         ),
         ("files::the_overview_names_every_demo", overview),
+        ("files::the_images_are_built_by_the_same_stage", stages),
     ];
     trials.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
@@ -39,17 +41,42 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// A line that a README has its reader type, and what is printed then.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) line: String,
+    pub(crate) printed: String,
+}
+
+/// The walk that the README of a demo shows.
+pub(crate) fn walk(demo: &str) -> Vec<Step> {
+    let readme = read(&format!("docker/{demo}/README.md"));
+    let mut steps: Vec<Step> = Vec::new();
+    for shown in console(&readme).lines() {
+        if let Some(line) = shown.strip_prefix("$ ") {
+            let (line, printed) = (line.to_owned(), String::new());
+            steps.push(Step { line, printed });
+        } else {
+            let step = steps.last_mut().expect("a line to type comes first");
+            step.printed = format!("{}\n{shown}", step.printed).trim().to_owned();
+        }
+    }
+    steps
+}
+
+/// The text of its only console block.
+fn console(readme: &str) -> &str {
+    let (_, rest) = readme.split_once("```console\n").expect("a console block");
+    let (shown, rest) = rest.split_once("```").expect("its end");
+    assert!(!rest.contains("```console"), "another console block");
+    shown
+}
+
 fn readmes() {
     for (scenario, number) in DEMOS {
         let readme = read(&format!("docker/{}/README.md", scenario.name));
-        let (_, rest) = readme.split_once("```console\n").expect("a console block");
-        let (shown, _) = rest.split_once("```").expect("its end");
-        assert_eq!(
-            shown,
-            transcript(scenario, 8180 + number),
-            "{}",
-            scenario.name
-        );
+        let transcript = transcript(scenario, 8180 + number);
+        assert_eq!(console(&readme), transcript, "{}", scenario.name);
         assert!(readme.contains(&format!("http://localhost:{}/", 8710 + number)));
     }
 }
@@ -60,17 +87,19 @@ fn transcript(scenario: &Scenario, port: u16) -> String {
     shown.concat()
 }
 
-fn show(step: &Step, port: u16) -> String {
+fn show(step: &scenario::Step, port: u16) -> String {
     let each = |numbers: &[usize], text: &str| -> String {
         let with = |number: &usize| text.replace("NUMBER", &number.to_string());
         numbers.iter().map(with).collect()
     };
     match *step {
-        Step::Curl(numbers) | Step::Turns(numbers) => {
+        scenario::Step::Curl(numbers) | scenario::Step::Turns(numbers) => {
             each(numbers, &format!("$ curl localhost:{port}\nnginx-NUMBER\n"))
         }
-        Step::Stop(numbers) => format!("$ docker compose stop{}\n", each(numbers, " nginx-NUMBER")),
-        Step::Start(numbers) => {
+        scenario::Step::Stop(numbers) => {
+            format!("$ docker compose stop{}\n", each(numbers, " nginx-NUMBER"))
+        }
+        scenario::Step::Start(numbers) => {
             format!("$ docker compose start{}\n", each(numbers, " nginx-NUMBER"))
         }
     }
@@ -106,4 +135,24 @@ fn overview() {
         let row = format!("| [{name}](../docker/{name}/README.md) | {traffic} | {stats} |");
         assert!(overview.contains(&row), "{row}");
     }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docker");
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let name = entry.expect("an entry").file_name().into_string().unwrap();
+        if Path::new(&format!("{folder}/{name}/compose.yaml")).is_file() {
+            let row = format!("| [{name}](../docker/{name}/README.md) | ");
+            assert!(overview.contains(&row), "{row}");
+        }
+    }
+}
+
+/// Two images are built by the same stage, so that what is built for one is there for both.
+fn stages() {
+    let stage = |path: &str| -> String {
+        let file = read(path);
+        let (_, rest) = file.split_once("FROM rust:").expect("a stage that builds");
+        let (stage, _) = rest.split_once("\nFROM ").expect("the next one");
+        stage.to_owned()
+    };
+    let redis = stage("docker/redis-failover/Dockerfile");
+    assert_eq!(redis, stage("docker/Dockerfile"));
 }
