@@ -58,7 +58,10 @@ pub(crate) fn walk(demo: &str) -> Vec<Step> {
             steps.push(Step { line, printed });
         } else {
             let step = steps.last_mut().expect("a line to type comes first");
-            step.printed = format!("{}\n{shown}", step.printed).trim().to_owned();
+            if !step.printed.is_empty() {
+                step.printed.push('\n');
+            }
+            step.printed.push_str(shown);
         }
     }
     steps
