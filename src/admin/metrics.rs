@@ -356,6 +356,8 @@ mod tests {
             backstop_backend_usable_servers{proxy="bk"} 1
             backstop_events_total{kind="server_down"} 0
             backstop_worker_sessions_total{worker="0"} 1
+            backstop_worker_current_sessions{worker="0"} 0
+            backstop_worker_sessions_handed_on_total{worker="0"} 0
             backstop_frontend_route{proxy="ft",backend="bk"} 1
             # EOF
             "#,

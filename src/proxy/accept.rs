@@ -12,8 +12,7 @@ use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::account::Account;
-use super::session;
+use super::arrival::Arrival;
 use super::worker::{Bind, Order, Seen, Stage, Worker};
 use crate::sys::sockets;
 use crate::topology::Frontend;
@@ -195,7 +194,7 @@ impl<'w> Entrance<'w> {
             None => admission.admit(&self.frontend).await,
         };
         if let Some(accepted) = self.held.take() {
-            self.serve(&admitted, accepted);
+            self.serve(admitted, accepted);
         }
         while self.worker.is_hungry() {
             // What becomes free is for those that are here already.
@@ -235,25 +234,19 @@ impl<'w> Entrance<'w> {
             let Some(admitted) = self.worker.admission.admit_now(&self.frontend) else {
                 return;
             };
-            self.serve(&admitted, accepted);
+            self.serve(admitted, accepted);
         }
     }
 
     /// Begins a session that has been admitted to the frontend.
-    fn serve(&mut self, admitted: &Admitted, (client, from): Accepted) {
-        let frontend = Arc::clone(&self.frontend);
-        let account = Account::open(self.worker, frontend, from, admitted);
-        account.note_client_end(&client);
-        let key = account.key();
-        let session = session::run(
-            Rc::clone(self.worker),
-            account,
-            client,
-            self.address,
-            Rc::clone(&self.topology),
-        );
-        let task = tokio::task::spawn_local(session);
-        self.worker.sessions.set_task(key, task.abort_handle());
+    fn serve(&mut self, admitted: Admitted, (client, from): Accepted) {
+        let arrival = Arrival {
+            from,
+            local: self.address,
+            frontend: Arc::clone(&self.frontend),
+            admitted,
+        };
+        arrival.settle(self.worker, &self.topology, client);
     }
 }
 

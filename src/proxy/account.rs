@@ -87,6 +87,7 @@ impl Account {
         } else {
             counters.enter(worker.id, now);
         }
+        worker.loads.enter(worker.id);
         worker.expect_timers(account.accepted);
         account
     }
@@ -355,6 +356,7 @@ impl Drop for Account {
             self.line(outcome).write();
         }
         self.frontend.counters.leave();
+        self.worker.loads.leave(self.worker.id);
         self.worker.admission.leave(&self.frontend);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`worker`]: the threads that sessions live on; a session never leaves its worker.
 //! - [`accept`]: the accept loop, which survives running out of descriptors.
+//! - [`arrival`]: which worker's it becomes.
 //! - [`registry`]: the open sessions of a worker, so that they can be ended from outside.
 //! - [`session`]: one session from start to end.
 //! - [`route`]: which backend. [`connect`]: which server, and the next one when it fails.
@@ -11,6 +12,7 @@
 
 mod accept;
 mod account;
+mod arrival;
 mod connect;
 mod forward;
 mod greeting;

@@ -21,13 +21,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep_until};
 
 use super::accept;
+use super::arrival::{self, Guests, Peer};
 use super::forward::pipe;
 use super::registry::{Page, Query, Registry, SessionId, Shutdown};
 use crate::config::SessionLog;
 use crate::descriptors;
 use crate::outcome::Cause;
 use crate::sys::cores;
-use crate::topology::{Admission, Current, Topology};
+use crate::topology::{Admission, Current, Loads, Topology};
 
 /// Bytes read at once; sessions of a worker take turns with one such buffer.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -145,6 +146,10 @@ pub(super) struct Worker {
     pub(super) started: Instant,
     /// The same in every topology.
     pub(super) admission: Arc<Admission>,
+    /// The same in every topology.
+    pub(super) loads: Arc<Loads>,
+    /// The ways to hand arrivals to each worker; none if this is the only one.
+    pub(super) peers: Arc<[Peer]>,
     /// Which sessions get a line.
     pub(super) session_log: SessionLog,
     /// Borrowed within one poll only, never across an await.
@@ -163,6 +168,13 @@ pub(super) struct Worker {
 /// references where other workers do.
 #[derive(Debug)]
 pub(super) struct Seen(Arc<Topology>);
+
+impl Seen {
+    /// For another worker.
+    pub(super) fn share(&self) -> Arc<Topology> {
+        Arc::clone(&self.0)
+    }
+}
 
 impl Deref for Seen {
     type Target = Topology;
@@ -197,6 +209,16 @@ impl Worker {
             *seen = Rc::new(Seen(Guard::into_inner(now)));
         }
         Rc::clone(&seen)
+    }
+
+    /// What another worker saw.
+    pub(super) fn see(&self, topology: &Arc<Topology>) -> Rc<Seen> {
+        let own = self.topology();
+        if Arc::ptr_eq(topology, &own.0) {
+            own
+        } else {
+            Rc::new(Seen(Arc::clone(topology)))
+        }
     }
 
     /// Says that a session begins at `now`, which will set timers.
@@ -247,20 +269,34 @@ impl Workers {
         let workers = queues.len();
         let (binds, entrances): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let (peers, guests): (Vec<_>, Vec<_>) =
+            (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let peers: Arc<[Peer]> = if workers > 1 {
+            peers.into()
+        } else {
+            Arc::default()
+        };
         let threads = entrances
             .into_iter()
             .zip(queues)
+            .zip(guests)
             .enumerate()
-            .map(|(id, (binds, queue))| {
+            .map(|(id, ((binds, queue), guests))| {
                 let (current, stages) = (current.clone(), stages.clone());
                 let place = (id, workers);
+                let inbox = Inbox {
+                    binds,
+                    queries: queue,
+                    guests,
+                };
+                let peers = Arc::clone(&peers);
                 std::thread::Builder::new()
                     .name(format!("worker-{id}"))
                     .spawn(move || {
                         if pinned && let Err(error) = cores::pin(id) {
                             tracing::warn!("Worker {id} cannot stay on a core: {error}.");
                         }
-                        run(place, current, binds, queue, session_log, stages)
+                        run(place, current, inbox, peers, session_log, stages)
                     })
             });
         Ok(Self {
@@ -294,11 +330,18 @@ impl Workers {
     }
 }
 
+/// What others send to one worker.
+struct Inbox {
+    binds: mpsc::UnboundedReceiver<Bind>,
+    queries: mpsc::UnboundedReceiver<Query>,
+    guests: Guests,
+}
+
 fn run(
     (id, workers): (usize, usize),
     current: Current,
-    binds: mpsc::UnboundedReceiver<Bind>,
-    queue: mpsc::UnboundedReceiver<Query>,
+    inbox: Inbox,
+    peers: Arc<[Peer]>,
     session_log: SessionLog,
     stages: watch::Receiver<Stage>,
 ) -> u32 {
@@ -309,6 +352,8 @@ fn run(
         current,
         started: topology.started,
         admission: Arc::clone(&topology.admission),
+        loads: Arc::clone(&topology.loads),
+        peers,
         seen: RefCell::new(Rc::new(Seen(topology))),
         session_log,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
@@ -329,17 +374,19 @@ fn run(
             return 0;
         }
     };
-    runtime.block_on(serve(worker, binds, stages, queue))
+    runtime.block_on(serve(worker, inbox, stages))
 }
 
 /// Accepts until told to drain, then waits for the sessions. Returns how many were left.
-async fn serve(
-    worker: Rc<Worker>,
-    mut binds: mpsc::UnboundedReceiver<Bind>,
-    mut stages: watch::Receiver<Stage>,
-    queries: mpsc::UnboundedReceiver<Query>,
-) -> u32 {
+async fn serve(worker: Rc<Worker>, inbox: Inbox, mut stages: watch::Receiver<Stage>) -> u32 {
+    let Inbox {
+        mut binds,
+        queries,
+        guests,
+    } = inbox;
     tokio::task::spawn_local(answer(Rc::clone(&worker), queries));
+    let receive = arrival::receive(Rc::clone(&worker), guests, stages.clone());
+    let receiving = tokio::task::spawn_local(receive);
     let accept = |bind| accept::run(Rc::clone(&worker), bind, stages.clone());
     let mut draining = stages.clone();
     let mut accepting = JoinSet::new();
@@ -355,6 +402,8 @@ async fn serve(
     }
     // They end when the process drains; one that panicked has nothing to wait for.
     while accepting.join_next().await.is_some() {}
+    // If it panicked, nobody can hand on anything to it any more.
+    let _ = receiving.await;
     tokio::select! {
         () = worker.sessions.emptied() => {}
         _ = stages.wait_for(|stage| *stage == Stage::Stopped) => {}

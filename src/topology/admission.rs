@@ -232,6 +232,14 @@ impl Admission {
         self.limit.room.tell();
     }
 
+    /// Undoes an admission to `frontend` that no session has begun with.
+    pub fn undo(&self, frontend: &Frontend, admitted: &Admitted) {
+        if admitted.reserved {
+            frontend.counters.give_back();
+        }
+        self.leave(frontend);
+    }
+
     /// Takes note that the process was short of something.
     pub fn short_of(&self, resource: Resource) {
         self.shortages[resource as usize].fetch_add(1, Relaxed);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::retired::Retired;
 use super::status::ServerStatus;
-use super::{Admission, Backend, Frontend, Server, Topology};
+use super::{Admission, Backend, Frontend, Loads, Server, Topology};
 use crate::config::policy::InitState;
 use crate::config::{BackendConfig, CheckConfig, Config, ServerConfig};
 use crate::health::judge::CheckHealth;
@@ -24,6 +24,7 @@ impl Topology {
             .map(|(backend, id)| Arc::new(build_backend(BackendId(id), backend, workers, now)));
         let process = (
             Arc::new(Admission::unlimited()),
+            Arc::new(Loads::new(workers)),
             Arc::new(Retired::new(workers)),
         );
         Self::of(frontends.collect(), backends.collect(), now, process)
@@ -34,7 +35,7 @@ impl Topology {
         frontends: Vec<Arc<Frontend>>,
         backends: Vec<Arc<Backend>>,
         started: Instant,
-        (admission, retired): (Arc<Admission>, Arc<Retired>),
+        (admission, loads, retired): (Arc<Admission>, Arc<Loads>, Arc<Retired>),
     ) -> Self {
         let servers = backends.iter().flat_map(|backend| &backend.servers);
         let places = servers.map(|server| (server.key, server.id)).collect();
@@ -42,6 +43,7 @@ impl Topology {
             frontends,
             backends,
             admission,
+            loads,
             started,
             retired,
             places,

@@ -13,6 +13,7 @@ pub mod frontend;
 pub mod guard;
 pub mod latency;
 mod live;
+pub mod loads;
 pub mod queue;
 pub mod rebuild;
 pub mod retired;
@@ -31,6 +32,7 @@ pub use self::admission::Admission;
 pub use self::backend::Backend;
 pub use self::current::Current;
 pub use self::frontend::Frontend;
+pub use self::loads::Loads;
 use self::retired::Retired;
 pub use self::server::Server;
 use crate::acl::eval::Facts;
@@ -46,6 +48,8 @@ pub struct Topology {
     pub backends: Vec<Arc<Backend>>,
     /// How many sessions there may be, over all frontends.
     pub admission: Arc<Admission>,
+    /// How they are spread over workers.
+    pub loads: Arc<Loads>,
     /// When the process began: the zero of counters' times.
     pub started: Instant,
     /// What reloads have removed and sessions still use.

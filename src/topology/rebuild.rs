@@ -49,7 +49,11 @@ impl Topology {
         let backends = config.backends.iter().zip(0..);
         let backends =
             backends.map(|(backend, id)| old.backend(BackendId(id), backend, workers, now));
-        let process = (Arc::clone(&self.admission), Arc::clone(&self.retired));
+        let process = (
+            Arc::clone(&self.admission),
+            Arc::clone(&self.loads),
+            Arc::clone(&self.retired),
+        );
         Self::of(
             frontends.collect(),
             backends.collect(),

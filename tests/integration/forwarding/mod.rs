@@ -5,4 +5,5 @@ mod ends;
 mod integrity;
 mod many;
 mod slow_reader;
+mod spread;
 mod timeouts;

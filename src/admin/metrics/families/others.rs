@@ -82,8 +82,18 @@ pub(super) const OTHERS: &[Family] = &[
     ),
     counter(
         "backstop_worker_sessions",
-        "Sessions accepted by each worker thread.",
+        "Sessions of each worker thread.",
         Of::Others(workers),
+    ),
+    gauge(
+        "backstop_worker_current_sessions",
+        "Sessions of each worker thread that are open now.",
+        Of::Others(open_on_workers),
+    ),
+    counter(
+        "backstop_worker_sessions_handed_on",
+        "Sessions that a worker thread accepted and another with fewer sessions got.",
+        Of::Others(handed_on),
     ),
     counter(
         "backstop_stats_refused",
@@ -199,5 +209,21 @@ fn workers(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
         let number = worker.to_string();
         let sessions = running.sum(|counters| counters.shard(worker).sessions.get());
         samples.put(&[("worker", &number)], Whole(sessions))
+    })
+}
+
+fn open_on_workers(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    let topology = &running.topology;
+    (0..running.workers()).try_for_each(|worker| {
+        let open = topology.loads.sessions(worker);
+        let open = open.unwrap_or_else(|| topology.admission.open());
+        samples.put(&[("worker", &worker.to_string())], Whole(open.into()))
+    })
+}
+
+fn handed_on(running: &Running, samples: &mut Samples<'_>) -> fmt::Result {
+    (0..running.workers()).try_for_each(|worker| {
+        let sessions = running.topology.loads.handed_on(worker);
+        samples.put(&[("worker", &worker.to_string())], Whole(sessions))
     })
 }
