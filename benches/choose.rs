@@ -4,12 +4,14 @@
 
 use std::fmt::Write;
 use std::hint::black_box;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use backstop::config::{self, Config};
 use backstop::topology::Topology;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 const SERVERS: [u32; 3] = [10, 1_000, 10_000];
 
@@ -66,7 +68,7 @@ fn choose(criterion: &mut Criterion) {
         let backend = &topology.backends[1];
         assert_eq!(backend.usable().nbsrv(), servers);
         group.bench_function(BenchmarkId::new("round robin", servers), |bencher| {
-            bencher.iter(|| black_box(backend.usable().first()));
+            bencher.iter(|| black_box(backend.usable().first(NOBODY)));
         });
         let client = SocketAddr::from(([127, 0, 0, 1], 4000));
         let local = SocketAddr::from(([127, 0, 0, 1], 81));

@@ -203,6 +203,11 @@ impl Counters {
         self.places.load(Relaxed) as u32
     }
 
+    /// Sessions open now and places reserved for sessions to come.
+    pub fn taken(&self) -> u64 {
+        taken(self.places.load(Relaxed))
+    }
+
     /// The most sessions ever open at once.
     pub fn most_open(&self) -> u32 {
         self.most_open.load(Relaxed)
@@ -241,17 +246,13 @@ impl Counters {
 
     /// Reserves a place for a session, if fewer than `most` are open and reserved.
     pub fn reserve(&self, most: u32) -> bool {
-        let room = |places: u64| {
-            let taken = (places >> 32) + (places & u64::from(u32::MAX));
-            (taken < u64::from(most)).then(|| places + RESERVED)
-        };
+        let room = |places: u64| (taken(places) < u64::from(most)).then(|| places + RESERVED);
         self.places.fetch_update(SeqCst, SeqCst, room).is_ok()
     }
 
     /// Whether [`Counters::reserve`] would succeed now.
     pub fn has_room(&self, most: u32) -> bool {
-        let places = self.places.load(SeqCst);
-        (places >> 32) + (places & u64::from(u32::MAX)) < u64::from(most)
+        taken(self.places.load(SeqCst)) < u64::from(most)
     }
 
     /// Gives back what [`Counters::reserve`] has reserved.
@@ -285,6 +286,11 @@ impl Counters {
         // Ordered before the look at who waits for the place.
         self.places.fetch_sub(1, SeqCst);
     }
+}
+
+/// Both halves of [`Counters::places`] together.
+fn taken(places: u64) -> u64 {
+    (places >> 32) + (places & u64::from(u32::MAX))
 }
 
 /// How the sessions of a frontend ended, counted by each worker for itself.

@@ -114,13 +114,7 @@ pub const FIELDS: [Field; 83] = [
     ("addr", |r| some_text(&r.address)),
     ("cookie", |_| Empty),
     ("mode", |_| Text("tcp")),
-    ("algo", |r| {
-        if r.kind == Kind::Backend {
-            Text("roundrobin")
-        } else {
-            Empty
-        }
-    }),
+    ("algo", |r| r.algorithm.map_or(Empty, Text)),
     ("conn_rate", |r| of_frontend(r, |t| t.rate.into())),
     ("conn_rate_max", |r| {
         of_frontend(r, |t| t.highest_rate.into())

@@ -41,6 +41,8 @@ pub struct Row<'a> {
     pub last_session: Option<Duration>,
     /// What only backends and servers have.
     pub farm: Option<Farm>,
+    /// How a backend chooses a server, in HAProxy's word.
+    pub algorithm: Option<&'static str>,
     /// What only checked servers have.
     pub check: Option<Check>,
     /// Where it listens: a server's address, a frontend's binds.
@@ -169,6 +171,7 @@ impl<'a> Row<'a> {
             queue: Waiting::default(),
             last_session: None,
             farm: None,
+            algorithm: None,
             check: None,
             address: joined(&frontend.config.bind),
         }
@@ -195,6 +198,7 @@ impl<'a> Row<'a> {
             },
             last_session: last_session(topology, &backend.counters, now),
             farm: Some(Farm::of_backend(backend, &set, now)),
+            algorithm: Some(backend.config.balance.name()),
             check: None,
             address: String::new(),
         }
@@ -226,6 +230,7 @@ impl<'a> Row<'a> {
             queue: Waiting::default(),
             last_session: last_session(topology, &server.counters, now),
             farm: Some(Farm::of_server(server, &status, in_use, now)),
+            algorithm: None,
             check: Check::of(&status),
             address: server_address(server),
         }

@@ -18,6 +18,8 @@ const MAX_SLOTS: u64 = 1 << 16;
 pub struct RoundRobin {
     /// Server positions in the order in which they are chosen; may be empty.
     turn: Box<[u32]>,
+    /// How many servers there are.
+    servers: u32,
     /// Counts choices; shared by all workers, so on a cache line of its own.
     chosen: CachePadded<AtomicU64>,
 }
@@ -35,6 +37,7 @@ impl RoundRobin {
             .unwrap_or(0);
         Self {
             turn,
+            servers: servers.len() as u32,
             chosen: CachePadded::new(AtomicU64::new(start as u64)),
         }
     }
@@ -48,6 +51,14 @@ impl RoundRobin {
                 Some(self.turn[slot as usize])
             }
         }
+    }
+
+    /// The next one's position that `fits`, a turn further for each that does not.
+    pub fn next_that(&self, fits: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut turn = (0..self.servers).map_while(|_| self.next());
+        // With unequal weights as many choices as there are servers may miss one.
+        turn.find(|&server| fits(server))
+            .or_else(|| self.turn.iter().copied().find(|&server| fits(server)))
     }
 
     /// The server that [`RoundRobin::next`] would return, without choosing it.

@@ -7,7 +7,9 @@ use crate::acl::show::Names;
 use crate::config::report::Report;
 use crate::config::stats::Role;
 use crate::config::value::shown;
-use crate::config::{self, BackendConfig, Config, FrontendConfig, ServerConfig, StatsConfig};
+use crate::config::{
+    self, BackendConfig, Balance, Config, FrontendConfig, ServerConfig, StatsConfig,
+};
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,8 +122,13 @@ fn backend(backend: &BackendConfig) -> String {
         (count, true) => format!(", {count} backups used all together"),
         (count, false) => format!(", {count} backups used one at a time"),
     };
+    let balance = if backend.balance == Balance::default() {
+        String::new()
+    } else {
+        format!("; balance {}", backend.balance)
+    };
     format!(
-        "backend {}: {}{backups}; {}\n",
+        "backend {}: {}{backups}{balance}; {}\n",
         backend.name,
         counted(primaries, "primary", "primaries"),
         checks(&backend.servers),

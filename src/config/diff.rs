@@ -141,7 +141,7 @@ impl Difference {
         let of = format!("backend {}", b.name);
         self.setting(&of, "allbackups", &a.allbackups, &b.allbackups);
         self.setting(&of, "retries", &a.retries, &b.retries);
-        self.opaque(&of, "balance", &a.balance, &b.balance);
+        self.setting(&of, "balance", &a.balance, &b.balance);
         self.most(&of, "maxqueue", a.maxqueue, b.maxqueue);
         self.limit(&of, "timeout.queue", a.timeout.queue, b.timeout.queue);
         self.limit(&of, "timeout.connect", a.timeout.connect, b.timeout.connect);

@@ -6,6 +6,7 @@
 //! caret; what is legal but probably unwanted (`warn`) is collected in the same way. Nothing here
 //! opens a socket or resolves a name.
 
+mod balance;
 pub mod check;
 pub mod clients;
 pub mod diff;
@@ -30,6 +31,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::balance::Balance;
 pub use self::check::{AgentConfig, CheckConfig, CheckKind};
 use self::clients::{AcceptProxy, ClientLimits};
 pub(crate) use self::hints::closest;
@@ -310,13 +312,6 @@ impl SpliceMode {
             (Self::Auto, Self::Auto) => Self::Auto,
         }
     }
-}
-
-/// How a backend chooses a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// In turn, by weight.
-    RoundRobin,
 }
 
 /// One entry of `servers`.

@@ -21,6 +21,7 @@ use crate::acl::parse::{self, Expression};
 use crate::sys::options::ListenOptions;
 
 mod agent;
+mod balance;
 mod check;
 mod clients;
 mod hooks;
@@ -32,12 +33,13 @@ mod servers;
 mod socket;
 mod stats;
 
+use self::balance::balance;
 pub(super) use self::check::RawCheck;
 use self::check::check_settings;
 pub(super) use self::hooks::RawHook;
 pub(super) use self::policy::{RawFailover, RawPolicy, SendProxy};
+use self::servers::backend;
 pub(super) use self::servers::{RawBackend, RawServer};
-use self::servers::{backend, balance};
 pub(super) use self::stats::{RawStats, RawUser};
 
 /// A whole file.

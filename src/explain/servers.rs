@@ -1,5 +1,6 @@
 //! Which servers of a backend get sessions, in which order, and why the others do not.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::topology::status::State;
@@ -36,20 +37,20 @@ pub fn servers_in_use(backend: &Backend) -> String {
     servers + &zone_in_use(backend) + probation_in_use(backend)
 }
 
-/// The first servers that new sessions get, `count` at most.
+/// The first servers that new sessions of `client` get, `count` at most.
 ///
 /// This takes turns, so the sessions after these get the servers after these.
-pub fn next_sessions(backend: &Backend, count: usize) -> Vec<u32> {
+pub fn next_sessions(backend: &Backend, client: IpAddr, count: usize) -> Vec<u32> {
     let set = backend.usable();
-    (0..count).map_while(|_| set.first()).collect()
+    (0..count).map_while(|_| set.first(client)).collect()
 }
 
-/// The servers that one session tries until it has no attempt or no server left.
-pub fn attempts(backend: &Backend) -> Vec<u32> {
+/// The servers that one session of `client` tries until it has no attempt or no server left.
+pub fn attempts(backend: &Backend, client: IpAddr) -> Vec<u32> {
     let (set, retries) = (backend.usable(), backend.config.retries as usize);
-    let mut tried: Vec<u32> = set.first().into_iter().collect();
+    let mut tried: Vec<u32> = set.first(client).into_iter().collect();
     while !tried.is_empty() && tried.len() <= retries {
-        match set.next(&tried, tried.len() == retries) {
+        match set.next(client, &tried, tried.len() == retries) {
             Some(position) => tried.push(position),
             None => break,
         }

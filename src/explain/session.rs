@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::scenario::Scenario;
 use super::servers::{attempts, counted, listed, name, next_sessions, passed_over, servers_in_use};
 use super::words::{Client, Words};
 use super::{Routes, Why};
-use crate::config::RuleConfig;
+use crate::config::{Balance, RuleConfig};
 use crate::id::{BackendId, FrontendId};
 use crate::topology::{Backend, Frontend, Topology};
 
@@ -17,6 +18,9 @@ const SESSIONS: usize = 8;
 
 /// How many servers are named where all of a kind are meant.
 const NAMES: usize = 8;
+
+/// A client of no account.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// How many attempts of one session are named.
 const ATTEMPTS: usize = 12;
@@ -45,8 +49,8 @@ pub fn explain(
             backend.config.name,
             servers_in_use(backend)
         );
-        sessions(&mut text, backend);
-        retries(&mut text, second.topology().backend(id));
+        sessions(&mut text, backend, NOBODY);
+        retries(&mut text, second.topology().backend(id), NOBODY);
         others(&mut text, backend, &first);
     }
     text
@@ -149,19 +153,23 @@ fn verdict(
     }
 }
 
-fn sessions(text: &mut String, backend: &Backend) {
-    let next = next_sessions(backend, SESSIONS);
+fn sessions(text: &mut String, backend: &Backend, client: IpAddr) {
+    let next = next_sessions(backend, client, SESSIONS);
     if !next.is_empty() {
         let names: Vec<_> = next
             .iter()
             .map(|&position| name(backend, position))
             .collect();
-        let _ = writeln!(text, "  next sessions: {}, …", names.join(", "));
+        let how = match backend.config.balance {
+            Balance::RoundRobin => "",
+            Balance::LeastConn => " (leastconn, as long as none of them lasts)",
+        };
+        let _ = writeln!(text, "  next sessions{how}: {}, …", names.join(", "));
     }
 }
 
-fn retries(text: &mut String, backend: &Backend) {
-    let tried = attempts(backend);
+fn retries(text: &mut String, backend: &Backend, client: IpAddr) {
+    let tried = attempts(backend, client);
     let Some((&first, then)) = tried.split_first() else {
         return;
     };

@@ -10,6 +10,7 @@ mod dial;
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -73,6 +74,8 @@ struct Rival<'a> {
 struct Search<'a> {
     backend: &'a Arc<Backend>,
     account: &'a mut Account,
+    /// Whose session it is.
+    client: IpAddr,
     /// The session's.
     timer: Pin<&'a mut Sleep>,
     /// Whether it lasts so long that it matters whether the client is still there.
@@ -99,6 +102,7 @@ pub(super) async fn connect(
     let lasts = &Cell::new(false);
     let mut search = Search {
         backend,
+        client: account.client().ip(),
         account,
         timer,
         lasts,
@@ -343,7 +347,7 @@ impl Search<'_> {
         let limit = timeouts.queue.or(timeouts.connect).unwrap_or(NEVER);
         self.phase = Phase::Queue;
         self.lasts.set(true);
-        let mut ticket = self.backend.queue_up(&self.tried)?;
+        let mut ticket = self.backend.queue_up(self.client, &self.tried)?;
         self.account.queue(ticket.ahead);
         let offer = timeout(limit, ticket.turn()).await;
         self.account.dequeue();
@@ -367,28 +371,19 @@ impl Search<'_> {
         let position = if self.tried.is_empty() {
             self.unsuspected(&usable)
         } else {
-            usable.next(&self.tried, self.attempts == backend.config.retries)
+            usable.next(
+                self.client,
+                &self.tried,
+                self.attempts == backend.config.retries,
+            )
         };
         let position = position.ok_or(Lack::Server)?;
         let place = backend.place(position);
         let place = place
-            .or_else(|| self.place_elsewhere(&usable))
+            .or_else(|| backend.place_elsewhere(self.client, &self.tried))
             .ok_or(Lack::Room)?;
         self.begin(place.server().id.position);
         Ok(place)
-    }
-
-    /// The next place in turn, when the first choice is full.
-    fn place_elsewhere(&self, usable: &UsableSet) -> Option<Place> {
-        let fresh = |position: &u32| !self.tried.contains(position);
-        let place = |position| self.backend.place(position);
-        let mut turn = (0..usable.in_use().len()).map_while(|_| usable.first());
-        // With unequal weights one turn may miss a server.
-        turn.by_ref()
-            .take_while(|_| self.backend.queue.is_empty())
-            .filter(fresh)
-            .find_map(place)
-            .or_else(|| usable.choices(&self.tried).find_map(place))
     }
 
     /// Takes note that the server at `position` is tried.
@@ -399,17 +394,13 @@ impl Search<'_> {
 
     /// The first choice, or if that is suspected, the next one that is not.
     fn unsuspected(&self, usable: &UsableSet) -> Option<u32> {
-        let is_suspected = |position: &u32| self.backend.server(*position).is_suspected();
-        let first = usable.first()?;
-        if !is_suspected(&first) {
+        let is_suspected = |position| self.backend.server(position).is_suspected();
+        let first = usable.first(self.client)?;
+        if !is_suspected(first) {
             return Some(first);
         }
-        let others = usable.in_use().iter().copied();
-        let suspected: Vec<_> = others.filter(is_suspected).collect();
-        let other = usable
-            .next(&suspected, false)
-            .filter(|other| usable.in_use().contains(other));
-        Some(other.unwrap_or(first))
+        let other = usable.first_that(self.client, |position| !is_suspected(position));
+        other.or(Some(first))
     }
 
     /// How long to wait for `server` before it gets a rival; `None` is for ever.

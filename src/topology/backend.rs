@@ -13,6 +13,7 @@ use tokio::sync::futures::Notified;
 use super::queue::Queue;
 use super::server::Server;
 use super::usable::{Candidate, Policy, Resume, UsableSet};
+use crate::balance::Algorithm;
 use crate::config::BackendConfig;
 use crate::counters::Counters;
 use crate::id::{BackendId, Key};
@@ -32,7 +33,7 @@ pub struct Backend {
     pub queue: Arc<Queue>,
     /// What it keeps through reloads.
     pub key: Key,
-    policy: Policy,
+    pub(super) policy: Policy,
     usable: ArcSwap<UsableSet>,
     /// Wakes sessions that wait for another set.
     recomputed: Notify,
@@ -72,6 +73,10 @@ impl Backend {
                 .as_ref()
                 .map_or(0, |preferred| preferred.min_up),
             allbackups: config.allbackups,
+            balance: Algorithm::new(
+                config.balance,
+                servers.iter().map(|server| Arc::clone(&server.counters)),
+            ),
         };
         let usable = UsableSet::compute(&candidates(&config, &servers, now), &policy, None);
         Self {

@@ -9,6 +9,7 @@
 //! backend without `maxconn` never comes here.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::atomic::{
     AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
@@ -24,12 +25,13 @@ use super::{Backend, Server};
 #[derive(Debug)]
 pub struct Place {
     server: Arc<Server>,
-    /// Who else may be waiting for the place; `None` if the server has no limit.
+    /// Who else may be waiting for the place; `None` if it is not reserved, since the server has no
+    /// limit and nobody compares how many it has.
     queue: Option<Arc<Queue>>,
 }
 
 impl Place {
-    /// A place at a server that has no limit.
+    /// A place at a server that has no limit, which nobody counts before it is taken.
     fn unlimited(server: &Arc<Server>) -> Self {
         Self {
             server: Arc::clone(server),
@@ -112,6 +114,7 @@ struct Waiting {
     number: u64,
     /// Where it looks for a server.
     backend: Arc<Backend>,
+    client: IpAddr,
     /// Positions of the servers that it could not connect to.
     tried: Box<[u32]>,
     offer: oneshot::Sender<Offer>,
@@ -167,7 +170,7 @@ impl Queue {
         let mut line = self.lock();
         let mut index = 0;
         while let Some(waiting) = line.get(index) {
-            let offer = match waiting.backend.offer(&waiting.tried) {
+            let offer = match waiting.backend.offer(waiting.client, &waiting.tried) {
                 Ok(offer) => offer,
                 Err(Full::ForThis) => {
                     index += 1;
@@ -207,18 +210,46 @@ impl Backend {
 
     fn place_at(&self, position: u32) -> Option<Place> {
         let server = self.server(position);
-        match server.maxconn() {
-            0 => Some(Place::unlimited(server)),
-            most => server.counters.reserve(most).then(|| Place {
-                server: Arc::clone(server),
-                queue: Some(Arc::clone(&self.queue)),
-            }),
+        let most = match server.maxconn() {
+            0 if self.policy.balance.compares_sessions() => u32::MAX,
+            0 => return Some(Place::unlimited(server)),
+            most => most,
+        };
+        server.counters.reserve(most).then(|| Place {
+            server: Arc::clone(server),
+            queue: Some(Arc::clone(&self.queue)),
+        })
+    }
+
+    /// A place for a session of `client` that failed to connect to the servers at `tried` and
+    /// found the next one full.
+    pub fn place_elsewhere(&self, client: IpAddr, tried: &[u32]) -> Option<Place> {
+        let may_enter = |server: &Server| server.maxconn() == 0 || self.queue.is_empty();
+        self.place_with_room(client, tried, |server| {
+            may_enter(server) && server.has_room()
+        })
+    }
+
+    fn place_with_room(
+        &self,
+        client: IpAddr,
+        tried: &[u32],
+        has_room: impl Fn(&Server) -> bool,
+    ) -> Option<Place> {
+        let usable = self.usable();
+        let has_room = |position| has_room(self.server(position));
+        loop {
+            let position = usable.next_with_room(client, tried, has_room)?;
+            // Somebody else may have been faster.
+            if let Some(place) = self.place_at(position) {
+                return Some(place);
+            }
         }
     }
 
-    /// Puts a session into the queue that could not connect to the servers at `tried`; `None`
-    /// if as many wait as may (`maxqueue`).
-    pub fn queue_up(self: &Arc<Self>, tried: &[u32]) -> Option<Ticket> {
+    /// Puts a session of `client` into the queue that could not connect to the servers at `tried`;
+    /// `None` if as many wait as may (`maxqueue`).
+    pub fn queue_up(self: &Arc<Self>, client: IpAddr, tried: &[u32]) -> Option<Ticket> {
         let (sender, offer) = oneshot::channel();
         let (number, ahead) = {
             let mut line = self.queue.lock();
@@ -231,6 +262,7 @@ impl Backend {
             line.push_back(Waiting {
                 number,
                 backend: Arc::clone(self),
+                client,
                 tried: tried.into(),
                 offer: sender,
             });
@@ -256,20 +288,16 @@ impl Backend {
         }
     }
 
-    /// What a session gets that waits and could not connect to the servers at `tried`.
-    fn offer(&self, tried: &[u32]) -> Result<Offer, Full> {
+    /// What a session of `client` gets that waits and could not connect to the servers at `tried`.
+    fn offer(&self, client: IpAddr, tried: &[u32]) -> Result<Offer, Full> {
         let usable = self.usable();
         if self.is_superseded() || usable.in_use().is_empty() {
             return Ok(None);
         }
-        if let Some(place) = usable.choices(tried).find_map(|p| self.place_at(p)) {
+        if let Some(place) = self.place_with_room(client, tried, Server::has_room) {
             return Ok(Some(place));
         }
-        let has_room = |position: &u32| {
-            let server = self.server(*position);
-            let most = server.maxconn();
-            most == 0 || server.counters.has_room(most)
-        };
+        let has_room = |position: &u32| self.server(*position).has_room();
         Err(if usable.in_use().iter().any(has_room) {
             Full::ForThis
         } else {

@@ -1,5 +1,6 @@
 //! Made-up topologies for tests.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::id::BackendId;
 use crate::sys::options::{ConnectOptions, ListenOptions};
 use crate::topology::Topology;
 use crate::topology::status::{CheckReport, CheckStatus, State};
+
+/// A client that nothing depends on.
+pub(crate) const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// A checked server at `127.0.0.1`.
 pub(crate) fn server(name: &str, port: u16, backup: bool) -> ServerConfig {

@@ -135,6 +135,12 @@ impl Server {
         self.live.maxconn.load(Relaxed)
     }
 
+    /// Whether it has fewer sessions than it may have.
+    pub fn has_room(&self) -> bool {
+        let most = self.maxconn();
+        most == 0 || self.counters.has_room(most)
+    }
+
     /// See [`super::Backend::set_maxconn`].
     pub(super) fn set_maxconn(&self, most: u32) {
         self.live.maxconn.store(most, Relaxed);

@@ -9,8 +9,9 @@
 //! tier together (`allbackups`) or a tier each (first backup).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use crate::balance::RoundRobin;
+use crate::balance::{Algorithm, Order};
 
 /// What decides a server's part in its backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Candidate {
 }
 
 /// A backend's own say in which of its servers are used.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// How many servers of a tier have to be usable for it to be used, by tier; 1 where missing.
     pub min_up: Vec<u32>,
@@ -48,6 +49,8 @@ pub struct Policy {
     pub zone_min_up: u32,
     /// Balance over all backups instead of using the first.
     pub allbackups: bool,
+    /// How a server is chosen among those in use.
+    pub balance: Algorithm,
 }
 
 impl Policy {
@@ -93,7 +96,7 @@ pub struct UsableSet {
     reserve: Box<[u32]>,
     usable_primaries: u32,
     usable_backups: u32,
-    order: RoundRobin,
+    order: Order,
 }
 
 impl UsableSet {
@@ -123,14 +126,14 @@ impl UsableSet {
             reserve: reserve.into(),
             usable_primaries: ready(false) as u32,
             usable_backups: ready(true) as u32,
-            order: RoundRobin::new(&weighted, resume_at),
+            order: policy.balance.order(&weighted, resume_at),
         }
     }
 
     /// Where balancing stands; `None` if no server is in use.
     pub fn resume(&self) -> Option<Resume> {
         let mode = self.mode;
-        self.order.peek().map(|next| Resume { mode, next })
+        self.order.resume_at().map(|next| Resume { mode, next })
     }
 
     /// Which servers are in use.
@@ -163,52 +166,57 @@ impl UsableSet {
         self.in_use.len() as u32
     }
 
-    /// The server for a new session.
-    pub fn first(&self) -> Option<u32> {
-        self.order.next()
+    /// The server for a new session of `client`.
+    pub fn first(&self, client: IpAddr) -> Option<u32> {
+        self.order.next(client)
     }
 
-    /// Positions of the servers that a session may use which failed to connect to all of
-    /// `tried`, best first: those in use that it has not tried, else the backups that it has not
-    /// tried, else those in use.
-    pub fn choices<'a>(&'a self, tried: &'a [u32]) -> impl Iterator<Item = u32> + 'a {
-        let fresh = |position: &&u32| !tried.contains(*position);
-        let (of, all) = if self.in_use.iter().any(|position| fresh(&position)) {
-            (&self.in_use, false)
-        } else if self.reserve.iter().any(|position| fresh(&position)) {
-            (&self.reserve, false)
-        } else {
-            (&self.in_use, true)
-        };
-        let choices = of.iter();
-        choices
-            .filter(move |position| all || !tried.contains(position))
-            .copied()
+    /// The first of those in use that `fit` for a new session of `client`.
+    pub fn first_that(&self, client: IpAddr, fits: impl Fn(u32) -> bool) -> Option<u32> {
+        self.order.next_that(client, fits)
     }
 
-    /// The server for another attempt of a session that failed to connect to all of `tried`:
-    /// one in use that was not tried, then a backup that was not tried.
+    /// The server for another attempt of a session of `client` that failed to connect to all of
+    /// `tried`: one in use that was not tried, then a backup that was not tried.
     ///
     /// With `last` a backup comes first, so that a session's last attempt is not spent on one
     /// more of many dead primaries.
-    pub fn next(&self, tried: &[u32], last: bool) -> Option<u32> {
-        let fresh = |position: &u32| !tried.contains(position);
-        let reserve = self.reserve.iter().copied().find(fresh);
+    pub fn next(&self, client: IpAddr, tried: &[u32], last: bool) -> Option<u32> {
+        let fresh = |position: u32| !tried.contains(&position);
+        let reserve = self.reserve.iter().copied().find(|&p| fresh(p));
         if last && reserve.is_some() {
             return reserve;
         }
-        let balanced = || {
-            (0..self.in_use.len())
-                .map_while(|_| self.order.next())
-                .find(fresh)
-        };
-        // With unequal weights one turn's worth of choices may miss a server.
-        let remaining = || self.in_use.iter().copied().find(fresh);
-        if self.in_use.iter().any(fresh) {
-            balanced().or_else(remaining)
+        if self.is_any_in_use(fresh) {
+            self.order.next_that(client, fresh)
         } else {
             reserve
         }
+    }
+
+    /// The server with room for a session of `client` that failed to connect to all of `tried`:
+    /// one in use that it has not tried; if it has tried them all a backup that it has not tried;
+    /// if it has tried every server, one in use.
+    pub fn next_with_room(
+        &self,
+        client: IpAddr,
+        tried: &[u32],
+        has_room: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
+        let fresh = |position: u32| !tried.contains(&position);
+        let tried_all_in_use = !self.is_any_in_use(fresh);
+        if tried_all_in_use && self.reserve.iter().any(|&p| fresh(p)) {
+            let mut reserve = self.reserve.iter().copied();
+            return reserve.find(|&p| fresh(p) && has_room(p));
+        }
+        let fits = |position| (tried_all_in_use || fresh(position)) && has_room(position);
+        // Nobody's turn is taken in vain.
+        self.is_any_in_use(fits)
+            .then(|| self.order.next_that(client, fits))?
+    }
+
+    fn is_any_in_use(&self, fits: impl Fn(u32) -> bool) -> bool {
+        self.in_use.iter().any(|&position| fits(position))
     }
 }
 

@@ -3,6 +3,7 @@
 use toml::de::DeValue;
 
 use super::agent::agent;
+use super::balance::balance;
 use super::check::{RawCheck, check_settings};
 use super::policy::{self, RawFailover, RawPolicy};
 use super::socket;
@@ -88,11 +89,6 @@ pub(super) fn backend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> O
     };
     fields.finish(r);
     Some(backend)
-}
-
-/// How a backend chooses a server. The words are listed as the algorithms come.
-pub(super) fn balance(r: &mut Reader<'_>, item: Item<'_>) -> Option<Balance> {
-    r.choice(item, &[("roundrobin", Balance::RoundRobin)])
 }
 
 fn backend_timeouts(r: &mut Reader<'_>, item: Item<'_>) -> Option<ServerTimeouts> {

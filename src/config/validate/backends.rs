@@ -8,7 +8,7 @@ use crate::config::raw::{
     RawBackend, RawCheck, RawConfig, RawDefaults, RawPolicy, RawServer, SendProxy,
 };
 use crate::config::report::Problem;
-use crate::config::{BackendConfig, Balance, CheckConfig, ServerConfig, ServerTimeouts};
+use crate::config::{BackendConfig, CheckConfig, ServerConfig, ServerTimeouts};
 
 /// Connection attempts after the first (configuration.txt, "retries").
 const DEFAULT_RETRIES: u32 = 3;
@@ -49,7 +49,7 @@ fn complete(raw: &RawBackend, defaults: &RawDefaults) -> Option<BackendConfig> {
         .map(|server| complete_server(server, checks, [&raw.policy, &defaults.policy]));
     Some(BackendConfig {
         name: raw.name.value.clone(),
-        balance: balance.unwrap_or(Balance::RoundRobin),
+        balance: balance.unwrap_or_default(),
         allbackups: raw.allbackups.or(defaults.allbackups).unwrap_or(false),
         splice: raw.splice.or(defaults.splice).unwrap_or_default(),
         log_health_checks: raw.log_health_checks.or(defaults.log_health_checks) == Some(true),

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::policy::PreferredZone;
 use crate::config::{BackendConfig, ServerConfig};
 use crate::topology::Topology;
-use crate::topology::sample::{backend, server, single_farm, take_down, with_backend};
+use crate::topology::sample::{NOBODY, backend, server, single_farm, take_down, with_backend};
 use crate::topology::status::{Hold, HoldReason};
 
 fn why_not(topology: &Topology) -> Vec<Option<String>> {
@@ -46,16 +46,16 @@ fn backups_wait_for_the_primaries_and_for_each_other() {
 #[test]
 fn attempts_go_from_server_to_server_and_end_on_a_backup() {
     let topology = single_farm(false);
-    assert_eq!(attempts(&topology.backends[0]), [0, 1, 2, 3]);
+    assert_eq!(attempts(&topology.backends[0], NOBODY), [0, 1, 2, 3]);
     let topology = single_farm(false);
-    assert_eq!(next_sessions(&topology.backends[0], 3), [0, 1, 0]);
+    assert_eq!(next_sessions(&topology.backends[0], NOBODY, 3), [0, 1, 0]);
 }
 
 #[test]
 fn a_last_attempt_is_kept_for_a_backup() {
     let servers = (1..=7).map(|n| server(&format!("s{n}"), n, n > 6));
     let topology = with_backend(backend("bk", false, servers.collect()));
-    assert_eq!(attempts(&topology.backends[0]), [0, 1, 2, 6]);
+    assert_eq!(attempts(&topology.backends[0], NOBODY), [0, 1, 2, 6]);
 }
 
 #[test]

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::acl::{Comparison, Condition, Sample};
 use crate::config::CheckConfig;
-use crate::topology::sample::{self, empty_config};
+use crate::topology::sample::{self, NOBODY, empty_config};
 use crate::topology::status::Admin;
 
 /// A backend's name, and its servers: name, port, weight, whether it is a backup and is checked.
@@ -113,7 +113,7 @@ fn balancing_goes_on_where_it_was() {
     let old = built(&servers(&[1, 2, 3, 4]));
     let next = |topology: &Topology| {
         let backend = &topology.backends[0];
-        let position = backend.usable().first().unwrap();
+        let position = backend.usable().first(NOBODY).unwrap();
         backend.server(position).config.name.clone()
     };
     assert_eq!([next(&old), next(&old)], ["s1", "s2"]);

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::topology::sample::NOBODY;
 
 fn server(up: bool, tier: u32) -> Candidate {
     Candidate {
@@ -42,7 +43,7 @@ fn all_backups(servers: &[Candidate]) -> UsableSet {
 }
 
 fn firsts(set: &UsableSet, count: usize) -> Vec<u32> {
-    (0..count).map_while(|_| set.first()).collect()
+    (0..count).map_while(|_| set.first(NOBODY)).collect()
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn the_first_usable_backup_takes_everything() {
     assert_eq!(set.mode(), Mode::FirstBackup);
     assert_eq!(firsts(&set, 3), [2, 2, 2]);
     assert_eq!(set.nbsrv(), 1, "nbsrv counts one in first-backup mode");
-    assert_eq!(set.next(&[2], false), Some(3));
+    assert_eq!(set.next(NOBODY, &[2], false), Some(3));
 }
 
 #[test]
@@ -80,10 +81,10 @@ fn allbackups_balances_over_every_usable_backup() {
 fn nothing_is_usable() {
     let set = first_backup(&[primary(false), server(false, 1)]);
     assert_eq!(
-        (set.mode(), set.nbsrv(), set.first()),
+        (set.mode(), set.nbsrv(), set.first(NOBODY)),
         (Mode::Nothing, 0, None)
     );
-    assert_eq!(set.next(&[], true), None);
+    assert_eq!(set.next(NOBODY, &[], true), None);
 }
 
 #[test]
@@ -101,9 +102,9 @@ fn weight_zero_is_not_usable() {
 #[test]
 fn another_attempt_goes_to_the_other_primaries_and_then_to_backups() {
     let set = first_backup(&[primary(true), primary(true), server(true, 1)]);
-    assert_eq!(set.next(&[0], false), Some(1));
-    assert_eq!(set.next(&[0, 1], false), Some(2));
-    assert_eq!(set.next(&[0, 1, 2], false), None);
+    assert_eq!(set.next(NOBODY, &[0], false), Some(1));
+    assert_eq!(set.next(NOBODY, &[0, 1], false), Some(2));
+    assert_eq!(set.next(NOBODY, &[0, 1, 2], false), None);
 }
 
 #[test]
@@ -113,8 +114,8 @@ fn the_last_attempt_prefers_a_backup() {
         .chain([server(true, 1)])
         .collect();
     let set = first_backup(&servers);
-    assert_eq!(set.next(&[0, 1, 2], true), Some(8));
-    assert_ne!(set.next(&[0, 1, 2], false), Some(8));
+    assert_eq!(set.next(NOBODY, &[0, 1, 2], true), Some(8));
+    assert_ne!(set.next(NOBODY, &[0, 1, 2], false), Some(8));
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn a_held_server_serves_only_when_nobody_else_does() {
         (set.mode(), firsts(&set, 2)),
         (Mode::FirstBackup, vec![1, 1])
     );
-    assert_eq!(set.next(&[1], false), Some(0));
+    assert_eq!(set.next(NOBODY, &[1], false), Some(0));
     assert_eq!(firsts(&first_backup(&[held, server(false, 1)]), 2), [0, 0]);
 }
 
@@ -173,7 +174,11 @@ fn the_preferred_zone_is_used_while_it_has_enough_servers() {
     servers[3].local = false;
     let set = UsableSet::compute(&servers, &policy, None);
     assert_eq!(set.in_use(), [0, 1]);
-    assert_eq!(set.next(&[0, 1], false), Some(2), "then the other zones");
+    assert_eq!(
+        set.next(NOBODY, &[0, 1], false),
+        Some(2),
+        "then the other zones"
+    );
     servers[1].up = false;
     assert_eq!(
         UsableSet::compute(&servers, &policy, None).in_use(),
@@ -211,9 +216,9 @@ proptest! {
     ) {
         let policy = Policy { zone_min_up, allbackups, ..Policy::default() };
         let set = UsableSet::compute(&servers, &policy, None);
-        prop_assert_eq!(set.first().is_some(), servers.iter().any(|s| s.usable()));
+        prop_assert_eq!(set.first(NOBODY).is_some(), servers.iter().any(|s| s.usable()));
         let best = servers.iter().filter(|s| s.ready()).map(|s| s.tier).min();
-        if let Some(first) = set.first() {
+        if let Some(first) = set.first(NOBODY) {
             let server = servers[first as usize];
             prop_assert!(server.usable());
             prop_assert_eq!(server.held, best.is_none());
@@ -221,7 +226,7 @@ proptest! {
         }
         let untried = (0..servers.len() as u32)
             .any(|p| servers[p as usize].usable() && !tried.contains(&p));
-        let next = set.next(&tried, last);
+        let next = set.next(NOBODY, &tried, last);
         prop_assert_eq!(next.is_some(), untried, "somebody untried is found if there is one");
         if let Some(next) = next {
             prop_assert!(servers[next as usize].usable() && !tried.contains(&next));

@@ -1,12 +1,14 @@
 //! Which server a session goes to, as clients see it.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread;
 
 use crate::harness::farm::Farm;
 use crate::harness::http;
 use crate::harness::server::Server;
+use crate::harness::wait::wait_until;
 
 /// A check that passes at the start and then not again for longer than a test lasts.
 const ONE_CHECK: &str = r#"check = { interval = "60s" }"#;
@@ -147,4 +149,68 @@ fn weights_are_shares() {
         curl_many(&farm, 40),
         counts(&[("heavy", 30), ("light", 10)])
     );
+}
+
+/// Two servers with a backend's settings, and what they answer.
+fn two_servers(settings: &str) -> (Farm, [Server; 2]) {
+    let farm = Farm::new().backend(settings);
+    let servers = ["s1", "s2"].map(|name| Server::named(farm.next(), name));
+    let farm = farm.server("s1", servers[0].address(), "");
+    let farm = farm.server("s2", servers[1].address(), "");
+    (farm, servers)
+}
+
+/// Waits until so many sessions are open on the two servers together.
+fn wait_for_open(farm: &Farm, sessions: usize) {
+    wait_until("another number of sessions should be open", || {
+        let stats = farm.stats();
+        let open = ["s1", "s2"].map(|name| stats.row(&format!("bk/{name}"))["scur"].clone());
+        open.iter()
+            .map(|count| count.parse::<usize>().unwrap())
+            .sum::<usize>()
+            == sessions
+    });
+}
+
+/// Who answers so many clients one after another, each of which is gone before the next comes,
+/// while `held` others stay.
+fn one_by_one(farm: &Farm, count: usize, held: usize) -> String {
+    let answer = |_| {
+        let name = http::curl(farm.entrance()).unwrap();
+        wait_for_open(farm, held);
+        name.trim_end().to_owned() + " "
+    };
+    (0..count).map(answer).collect()
+}
+
+/// A client whose request is never complete, the `count`th.
+fn held(farm: &Farm, count: usize) -> TcpStream {
+    let mut client = farm.connect();
+    client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    wait_for_open(farm, count);
+    client
+}
+
+#[test]
+fn leastconn_takes_turns_while_nothing_lasts() {
+    let (farm, _servers) = two_servers("balance = \"leastconn\"");
+    let farm = farm.top("threads = 4");
+    let _backstop = farm.start();
+    assert_eq!(farm.stats().row("bk/BACKEND")["algo"], "leastconn");
+    assert_eq!(one_by_one(&farm, 8, 0), "s1 s2 ".repeat(4));
+}
+
+#[test]
+fn leastconn_leaves_out_the_server_whose_sessions_last() {
+    let (farm, _servers) = two_servers("balance = \"leastconn\"");
+    let farm = farm.top("threads = 4");
+    let _backstop = farm.start();
+    let first = held(&farm, 1);
+    assert_eq!(one_by_one(&farm, 4, 1), "s2 ".repeat(4));
+    let _second = held(&farm, 2);
+    let _third = held(&farm, 3);
+    assert_eq!(one_by_one(&farm, 4, 3), "s2 ".repeat(4));
+    drop(first);
+    wait_for_open(&farm, 2);
+    assert_eq!(one_by_one(&farm, 4, 2), "s1 s2 ".repeat(2));
 }

@@ -1,7 +1,11 @@
 //! What must be so at every moment of a history, and at its end.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::scene::Millis;
 use super::world::World;
+
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 impl World<'_> {
     /// Everything that can be seen is as it should be.
@@ -64,7 +68,7 @@ impl World<'_> {
         let in_use = &self.model.in_use[index];
         let set = self.topology.backends[index].usable();
         for _ in 0..self.random.number(1, 3) {
-            let Some(first) = set.first() else {
+            let Some(first) = set.first(NOBODY) else {
                 assert!(usable.is_empty(), "a usable server was not found");
                 return;
             };
@@ -73,7 +77,7 @@ impl World<'_> {
             let alive = |position: u32| self.alive[index][position as usize];
             while !alive(tried[tried.len() - 1]) && tried.len() <= farm.retries {
                 let last = tried.len() == farm.retries;
-                let Some(next) = set.next(&tried, last) else {
+                let Some(next) = set.next(NOBODY, &tried, last) else {
                     assert_eq!(tried.len(), usable.len(), "an untried server is left");
                     break;
                 };
@@ -122,7 +126,7 @@ impl World<'_> {
             let set = self.topology.backends[index].usable();
             let mut served = vec![0; farm.servers.len()];
             for _ in 0..6 * weights {
-                served[set.first().unwrap() as usize] += 1;
+                served[set.first(NOBODY).unwrap() as usize] += 1;
             }
             for &position in in_use {
                 let weight = farm.servers[position as usize].weight;
