@@ -14,9 +14,9 @@ use crate::topology::{Frontend, Topology};
 pub fn card(id: &str, frontend: &Frontend, report: &Report) -> Markup {
     let topology = &*report.topology;
     let routes = Routes::of(frontend, topology);
-    let class = class(frontend, &routes, topology);
+    let usual = Usual::of(frontend, &routes, topology);
     html! {
-        div.route.(class) id=(id) {
+        div.route.(usual.word()) id=(id) {
             @for route in &routes.for_some {
                 p.way { (frontend_link(frontend)) " → " (backend_link(route)) }
                 p.why { "for some clients: " (route.because()) }
@@ -30,7 +30,7 @@ pub fn card(id: &str, frontend: &Frontend, report: &Report) -> Markup {
                     None => b { "refused" },
                 }
             }
-            p.why { (why(&routes)) (since(frontend, report)) }
+            p.why { "because " (why(&routes)) (since(frontend, report)) }
         }
     }
 }
@@ -46,13 +46,13 @@ fn backend_link(route: &Route<'_>) -> Markup {
     }
 }
 
-fn why(routes: &Routes<'_>) -> Markup {
-    html! {
-        @match &routes.otherwise {
-            Some(route) => { "because " (route.because()) },
-            None => "because no rule applies and there is no default_backend",
-        }
-    }
+/// Why sessions go where they go, those of all clients that not only some rules are about.
+pub fn why(routes: &Routes<'_>) -> String {
+    let route = routes.otherwise.as_ref();
+    route.map_or_else(
+        || "no rule applies and there is no default_backend".to_owned(),
+        Route::because,
+    )
 }
 
 fn since(frontend: &Frontend, report: &Report) -> Markup {
@@ -67,16 +67,38 @@ fn since(frontend: &Frontend, report: &Report) -> Markup {
 }
 
 /// Whether all is as the configuration's first choice has it.
-fn class(frontend: &Frontend, routes: &Routes<'_>, topology: &Topology) -> &'static str {
-    if refuses(frontend, topology) {
-        return "bad";
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usual {
+    /// It is: the default backend's primaries.
+    Yes,
+    /// A rule, a backup or another tier is in use.
+    No,
+    /// Sessions are refused.
+    Refused,
+}
+
+impl Usual {
+    /// That of `frontend` with its `routes`.
+    pub fn of(frontend: &Frontend, routes: &Routes<'_>, topology: &Topology) -> Self {
+        if refuses(frontend, topology) {
+            return Self::Refused;
+        }
+        let route = routes.otherwise.as_ref();
+        let usual = route.is_some_and(|route| {
+            Some(route.backend.id) == frontend.config.default_backend
+                && matches!(route.backend.usable().mode(), Mode::Primaries)
+        });
+        if usual { Self::Yes } else { Self::No }
     }
-    let route = routes.otherwise.as_ref();
-    let usual = route.is_some_and(|route| {
-        Some(route.backend.id) == frontend.config.default_backend
-            && matches!(route.backend.usable().mode(), Mode::Primaries)
-    });
-    if usual { "ok" } else { "warn" }
+
+    /// The word for it, which is the class on the page too.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Yes => "ok",
+            Self::No => "warn",
+            Self::Refused => "bad",
+        }
+    }
 }
 
 /// The charts of a frontend; what is marked is where its sessions began to go elsewhere.

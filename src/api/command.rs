@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use super::events::Follow;
 use super::sessions::SessionList;
-use super::{Api, change, events, info, reload, server, sessions, show, state};
+use super::{Api, change, events, info, reload, routes, server, sessions, show, state};
 use crate::config::operation::Level;
 use crate::proxy::registry::SessionId;
 
@@ -214,6 +214,12 @@ const COMMANDS: &[Command] = &[
     ),
     command(
         User,
+        ("show routes", "[json]"),
+        "report where each frontend's new sessions go, and why",
+        routes::show,
+    ),
+    command(
+        User,
         ("show servers state", "[<backend>]"),
         "report the state of servers",
         state::show,
@@ -393,7 +399,7 @@ mod tests {
             help(Admin, &["shutdown", "sessions"]).lines().count(),
             1 + 1
         );
-        assert_eq!(help(User, &[]).lines().count(), 1 + 12);
+        assert_eq!(help(User, &[]).lines().count(), 1 + 13);
     }
 
     #[test]

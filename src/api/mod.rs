@@ -8,7 +8,7 @@
 //! - [`serve`]: connections, bounded in number, in the length of a line and in time.
 //! - [`words`]: a line to commands, a command to words.
 //! - [`command`]: every command, and who may give it.
-//! - [`show`], [`info`], [`state`], [`sessions`], [`events`]: those that look.
+//! - [`show`], [`info`], [`routes`], [`state`], [`sessions`], [`events`]: those that look.
 //! - [`change`], [`server`]: those that change something. [`reload`]: those for the process.
 
 pub mod change;
@@ -16,6 +16,7 @@ pub mod command;
 pub mod events;
 pub mod info;
 pub mod reload;
+pub mod routes;
 pub mod serve;
 pub mod server;
 pub mod sessions;

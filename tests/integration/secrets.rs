@@ -14,8 +14,9 @@ use crate::harness::wait::wait_until;
 /// What must be seen nowhere, in every place of a configuration where a secret can stand.
 const SECRET: &str = "hunter2-of-all";
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "show info",
+    "show routes json",
     "show stat",
     "show stat json",
     "show servers state",
