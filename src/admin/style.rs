@@ -16,7 +16,8 @@ pub struct Colour {
     pub class: &'static str,
     /// What the legend says.
     pub meaning: &'static str,
-    light: u32,
+    /// The paper of the light scheme, as 0xRRGGBB.
+    pub light: u32,
     dark: u32,
 }
 

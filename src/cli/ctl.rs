@@ -37,13 +37,7 @@ pub(super) struct CtlArguments {
 /// Gives one command and shows the answer.
 pub(super) fn ctl(arguments: &CtlArguments) -> ExitCode {
     let command = arguments.command.join(" ");
-    let answer = ask(&arguments.at.socket, &command).and_then(|mut stream| {
-        stream.shutdown(Shutdown::Write)?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    });
-    match answer {
+    match ask(&arguments.at.socket, &command).and_then(answer) {
         Err(error) => unreachable(&arguments.at.socket, &error),
         Ok(answer) => {
             // The empty line that ends every answer is of use on the wire only.
@@ -69,6 +63,14 @@ pub(super) fn ask(socket: &Path, command: &str) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect(socket)?;
     writeln!(stream, "{command}")?;
     Ok(stream)
+}
+
+/// All that is answered to what was asked.
+pub(super) fn answer(mut stream: UnixStream) -> io::Result<String> {
+    stream.shutdown(Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// Says that the runtime API cannot be asked.

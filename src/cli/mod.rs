@@ -12,8 +12,10 @@ mod events;
 pub mod explain;
 mod hash_password;
 mod health;
+mod manual;
 pub mod probe;
 mod run;
+mod top;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -73,6 +75,8 @@ enum Command {
     Diff(diff::DiffArguments),
     /// Show what has happened in a running Backstop
     Events(events::EventsArguments),
+    /// Watch and steer a running Backstop in a terminal
+    Top(top::TopArguments),
     /// Hash a password for the stats page, typed or from standard input
     #[command(name = "hash-password")]
     HashPassword,
@@ -86,6 +90,10 @@ enum Command {
         #[command(flatten)]
         question: explain::Question,
     },
+    /// Print what makes a shell complete `backstop` commands
+    Completions(manual::CompletionsArguments),
+    /// Write the man pages
+    Man(manual::ManArguments),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -117,9 +125,12 @@ pub fn main() -> ExitCode {
         Some(Command::Ctl(arguments)) => ctl::ctl(&arguments),
         Some(Command::Diff(arguments)) => diff::run(&arguments),
         Some(Command::Events(arguments)) => events::run(&arguments),
+        Some(Command::Top(arguments)) => top::run(&arguments),
         Some(Command::HashPassword) => hash_password::run(),
         Some(Command::Demo(arguments)) => demo::run(arguments),
         Some(Command::Explain { file, question }) => explain(&file, &question),
+        Some(Command::Completions(arguments)) => manual::completions(&arguments),
+        Some(Command::Man(arguments)) => manual::man(&arguments),
         None => {
             // Without anything asked for, the help is the most useful answer.
             let _ = <Arguments as clap::CommandFactory>::command().print_help();

@@ -27,4 +27,5 @@ mod secrets;
 mod simulation;
 mod state;
 mod stats_page;
+mod top;
 mod upgrade;

@@ -13,7 +13,9 @@ mod checks;
 mod chromium;
 mod http_checks;
 mod ipv6;
+mod manual;
 mod monitoring;
+mod packages;
 mod postgres;
 mod privileges;
 mod programs;
@@ -23,6 +25,7 @@ mod redis_failover;
 mod scenarios;
 mod syslog;
 mod systemd;
+mod top;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -41,6 +44,9 @@ fn main() {
         .chain(syslog::trials())
         .chain(privileges::trials())
         .chain(systemd::trials())
+        .chain(manual::trials())
+        .chain(packages::trials())
+        .chain(top::trials())
         .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }
