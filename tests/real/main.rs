@@ -19,6 +19,7 @@ mod packages;
 mod postgres;
 mod privileges;
 mod programs;
+mod proxy_protocol;
 mod redis;
 mod redis_cluster;
 mod redis_failover;
@@ -43,6 +44,7 @@ fn main() {
         .chain(postgres::trials())
         .chain(syslog::trials())
         .chain(privileges::trials())
+        .chain(proxy_protocol::trials())
         .chain(systemd::trials())
         .chain(manual::trials())
         .chain(packages::trials())

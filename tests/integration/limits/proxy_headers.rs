@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use crate::harness::backstop::Backstop;
 use crate::harness::farm::Farm;
@@ -73,6 +74,26 @@ fn the_client_is_who_the_header_says() {
     drop(client);
     let line = backstop.wait_for_log(" ft bk/s1 ");
     assert!(line.contains(" 192.0.2.7:5007 ["), "{line}");
+}
+
+/// The header has a limit of its own, and the connection to the server has all of its time after it.
+#[test]
+fn waiting_for_the_header_is_no_part_of_connecting() {
+    let farm = Farm::new().timeout(r#"connect = "100ms", client = "60s", server = "60s""#);
+    let farm = farm.frontend(r#"accept_proxy = { from = "127.0.0.0/8", timeout = "10s" }"#);
+    let (farm, _server) = echo(farm);
+    let backstop = farm.start();
+    let client = farm.connect();
+    let connected = Instant::now();
+    wait_until("longer than connecting may take", || {
+        connected.elapsed() > Duration::from_millis(300)
+    });
+    (&client).write_all(TOLD.as_bytes()).expect("taken");
+    exchange(&client, "hello");
+    drop(client);
+    let sessions = backstop.wait_for_sessions(1);
+    assert_eq!((&*sessions[0].code, &*sessions[0].server), ("--", "s1"));
+    assert!(sessions[0].total_time >= 300);
 }
 
 /// Bytes right behind the header, in the same packet and in one that cuts the header.
