@@ -7,6 +7,14 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// Says that it reloads, until it is [`ready`] again.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(target: "process", "The time cannot be told: {error}."),
+    }
+}
+
 /// Says that another process has taken over.
 pub fn succeeded_by(pid: u32) {
     tell(&[NotifyState::MainPid(pid)]);

@@ -4,12 +4,14 @@ use std::convert::identity;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
 use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
 
 use crate::api::socket::{ApiSocket, SocketFile};
@@ -25,11 +27,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The option that makes a process take over.
 const TAKE_OVER: &str = "--take-over";
 
+/// Held by a reload and while another process gets what this one has: it must not get a part of
+/// what is being put in place.
+pub(super) type Turn = Rc<Mutex<()>>;
+
 /// What this process gives to the next, and how.
 #[derive(Debug)]
 pub(super) struct Handover {
     offer: Offer,
     current: Current,
+    pub(super) turn: Turn,
     /// Where the next process asks; `None` if there is no `upgrade_socket`.
     listener: Option<UnixListener>,
     /// Paths that are the next one's to remove.
@@ -45,6 +52,7 @@ impl Handover {
         Self {
             offer,
             current,
+            turn: Turn::default(),
             listener: None,
             files: Vec::new(),
             services: Vec::new(),
@@ -110,6 +118,7 @@ impl Handover {
     async fn give(&self, listener: &UnixListener) -> io::Result<Heir> {
         let stream = listener.accept().await?.0.into_std()?;
         stream.set_nonblocking(false)?;
+        let _turn = self.turn.lock().await;
         let listeners = self.offer.copies()?;
         let state = Saved::of(&self.current.load(), Clock::now());
         spawn_blocking(move || give::give(stream, listeners, state)).await?

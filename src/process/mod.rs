@@ -287,23 +287,28 @@ impl Process {
             journal: running.journal,
             readiness: running.readiness,
             reloads: running.reloads,
+            turn: Rc::clone(&handover.turn),
         };
         // With it go the stats page and what is offered of the listeners.
         let service = tokio::task::spawn_local(reloader.run(asked));
         handover.add([], service.abort_handle());
         self.readiness.reach(Point::Ready);
-        let size = format!(
-            "{} frontends, {} backends, {} servers, {} worker threads, at most {} sessions.",
-            topology.frontends.len(),
-            topology.backends.len(),
-            topology.servers().count(),
-            self.workers,
-            topology.admission.maxconn()
-        );
+        let size = size(&topology, self.workers);
         tracing::info!(target: "process", "Backstop is ready: {size}");
         notify::ready(&size);
         Ok((workers, handover))
     }
+}
+
+/// What runs, in a line.
+fn size(topology: &Topology, workers: usize) -> String {
+    format!(
+        "{} frontends, {} backends, {} servers, {workers} worker threads, at most {} sessions.",
+        topology.frontends.len(),
+        topology.backends.len(),
+        topology.servers().count(),
+        topology.admission.maxconn()
+    )
 }
 
 async fn drain(workers: Workers, grace: Duration, stop: impl Future<Output = ()>) -> u32 {

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::bind;
+use super::handover::Turn;
 use super::listeners::{self, Listeners};
 use super::stats::StatsPages;
 use super::watch::FileWatch;
@@ -22,6 +23,7 @@ use crate::config::report::Report;
 use crate::config::{self, Config};
 use crate::descriptors;
 use crate::events::{Event, Journal};
+use crate::notify;
 use crate::supervisor::Supervisor;
 use crate::sys::limits;
 use crate::topology::Current;
@@ -67,6 +69,7 @@ pub(super) struct Reloader {
     pub(super) journal: Journal,
     pub(super) readiness: Readiness,
     pub(super) reloads: Reloads,
+    pub(super) turn: Turn,
 }
 
 impl Reloader {
@@ -96,7 +99,15 @@ impl Reloader {
     /// Reloads because of `who`. Returns what is to be said about it.
     async fn reload(&mut self, who: &str) -> String {
         let who = who.to_owned();
-        match self.try_to_reload().await {
+        let stops = |readiness: &Readiness| readiness.point() == Point::Stopping;
+        if !stops(&self.readiness) {
+            notify::reloading();
+        }
+        let tried = self.try_to_reload().await;
+        if !stops(&self.readiness) {
+            notify::ready(&super::size(&self.current.load(), self.workers));
+        }
+        match tried {
             Ok(difference) => {
                 self.reloads.went_well();
                 let changes = difference.changes.clone();
@@ -126,6 +137,13 @@ impl Reloader {
         if self.readiness.point() == Point::Stopping {
             return Err(Refusal::of("the process is stopping"));
         }
+        let turn = self.turn.clone();
+        let Ok(_turn) = turn.try_lock() else {
+            return Err(Refusal::of(
+                "another process is about to take over; reload that one then, or this one if it \
+                 fails",
+            ));
+        };
         let Some(source) = &self.source else {
             return Err(Refusal::of("this process was started without a file"));
         };

@@ -22,6 +22,7 @@ mod probe;
 mod process;
 mod recovery;
 mod reload;
+mod reload_and_upgrade;
 mod scenarios;
 mod secrets;
 mod simulation;

@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 
 use rustix::process::Signal;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::harness::backstop::{self, Backstop};
 use crate::harness::farm::Farm;
@@ -56,6 +57,44 @@ fn systemd_hears_that_it_is_ready_and_that_it_stops() {
     backstop.signal(Signal::TERM);
     assert!(manager.hear().starts_with("STOPPING=1\n"));
     assert_eq!(backstop.wait().code(), Some(0));
+}
+
+/// `Type=notify-reload` of systemd 253 waits for the first, and believes it only with a time that is
+/// not before its own wish; all see `reloading` until the second.
+#[test]
+fn systemd_hears_of_a_reload_and_its_end() {
+    let (manager, (farm, _server)) = (Manager::new(), farm());
+    let backstop = manager.start(&farm, &[]);
+    assert!(manager.hear().starts_with("READY=1\n"));
+    // One that changes something, and one that fails.
+    for config in [
+        farm.config().replace("threads = 2", "maxconn = 77"),
+        "?".to_owned(),
+    ] {
+        backstop.configure(&config);
+        let wished = monotonic_microseconds();
+        backstop.signal(Signal::HUP);
+        let reloading = manager.hear();
+        let time = reloading
+            .trim_end()
+            .strip_prefix("RELOADING=1\nMONOTONIC_USEC=");
+        let time: u64 = time.and_then(|time| time.parse().ok()).expect(&reloading);
+        assert!(
+            (wished..=monotonic_microseconds()).contains(&time),
+            "{reloading}"
+        );
+        let ready = manager.hear();
+        assert!(
+            ready.starts_with("READY=1\nSTATUS=1 frontends, "),
+            "{ready}"
+        );
+        assert!(ready.contains("at most 77 sessions"), "{ready}");
+    }
+}
+
+fn monotonic_microseconds() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    (now.tv_sec * 1_000_000 + now.tv_nsec / 1_000) as u64
 }
 
 #[test]

@@ -284,6 +284,42 @@ fn a_wrong_file_changes_nothing_and_says_why_everywhere() {
 }
 
 #[test]
+fn the_limit_of_the_process_changes() {
+    let scene = Scene::new();
+    let echoing = Server::echo(scene.loopback.next());
+    let limited = |maxconn: u32| {
+        let farm = scene.farm(&[server("s1", echoing.address(), "")]);
+        farm.replace("threads = 2", &format!("threads = 2\nmaxconn = {maxconn}"))
+    };
+    let backstop = Backstop::start(&limited(1));
+    let first = session(scene.entrance(1));
+    let mut waiting = connect(scene.entrance(1)).expect("in the queue");
+    waiting.write_all(b"x").expect("taken");
+    let info = |field: &str| {
+        let said = scene.ctl(&["show", "info"]).stdout;
+        let value = said.lines().find_map(|line| line.strip_prefix(field));
+        value.expect("a known field").to_owned()
+    };
+    assert_eq!(info("CurrConns: "), "1");
+    reload(&backstop, &limited(2));
+    waiting.read_exact(&mut [0]).expect("echoed");
+    assert_eq!(info("Maxconn: "), "2");
+    // Those that are open go on below a lower limit, and nobody is added to them.
+    reload(&backstop, &limited(1));
+    assert_eq!(
+        (info("CurrConns: "), info("Maxconn: ")),
+        ("2".into(), "1".into())
+    );
+    let mut last = connect(scene.entrance(1)).expect("in the queue");
+    last.write_all(b"x").expect("taken");
+    drop(first);
+    backstop.wait_for_sessions(1);
+    assert_eq!(info("CurrConns: "), "1");
+    drop(waiting);
+    last.read_exact(&mut [0]).expect("echoed");
+}
+
+#[test]
 fn an_address_that_cannot_be_had_changes_nothing() {
     let scene = Scene::new();
     let echo_server = Server::echo(scene.loopback.next());
