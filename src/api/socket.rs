@@ -67,6 +67,7 @@ impl ApiSocket {
     /// # Errors
     /// When its file is gone.
     pub fn inherited(socket: Socket, path: &Path) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
         let file = Arc::new(SocketFile::of(path)?);
         file.leave();
         Ok(Self { socket, file })

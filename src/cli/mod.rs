@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{LogFormat, LogLevel, SessionLog};
+use crate::sys::inherited;
 
 /// The configuration is wrong, or an address cannot be had.
 const FAILED: u8 = 1;
@@ -117,6 +118,7 @@ struct RunArguments {
 
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
+    inherited::note();
     let arguments = Arguments::parse();
     match arguments.command.or(arguments.run.map(Command::Run)) {
         Some(Command::Run(arguments)) => run::run(&arguments),

@@ -261,7 +261,8 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
         (Frontend, "servers" | "balance" | "allbackups" | "retries") => {
             say("this belongs to a backend")
         }
-        (Backend, "bind" | "acl" | "use_backend" | "default_backend") => {
+        (Backend, "bind" | "acl" | "use_backend" | "default_backend")
+        | (ServerSocket, "backlog" | "defer_accept" | "fastopen") => {
             say("this belongs to a frontend")
         }
         (Backend, "server") => say("write all servers as one list: \
@@ -270,7 +271,8 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
             "write `check = { … }` in the backend; its servers with `check = true` take it over",
         ),
         (ClientSocket, "source") => say("this belongs to a backend"),
-        (ServerSocket, "backlog") => say("this belongs to a frontend"),
+        (ClientSocket, "defer-accept" | "deferred") => called("defer_accept"),
+        (ClientSocket, "tfo" | "fast_open") => called("fastopen"),
         (ClientTimeouts, "queue" | "connect" | "server" | "server_fin" | "tunnel" | "check") => {
             say("this timeout belongs to a backend or to `[defaults]`")
         }

@@ -4,6 +4,7 @@
 //! in the file is the caller's matter.
 
 mod address;
+mod descriptor;
 mod duration;
 mod expand;
 

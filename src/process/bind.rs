@@ -13,7 +13,8 @@ use crate::config::value::overlap;
 use crate::config::{BackendConfig, Config};
 use crate::descriptors::Shortfall;
 use crate::privileges::PrivilegeError;
-use crate::sys::options::SocketOptions;
+use crate::sys::inherited;
+use crate::sys::options::ListenOptions;
 use crate::sys::sockets;
 use crate::upgrade::{Inheritance, offer, take};
 
@@ -121,7 +122,7 @@ pub(super) fn frontends(
     for frontend in &config.frontends {
         for &address in frontend.bind.iter().filter(|address| wanted(**address)) {
             let owner = format!("frontend {}", frontend.name);
-            match listen_on(owner, address, workers, &frontend.socket.both, ours) {
+            match listen_on(owner, address, workers, &frontend.socket, ours) {
                 Ok(sockets) => bound.push(Bound {
                     address,
                     sockets,
@@ -178,7 +179,7 @@ pub(super) fn stats(
     let addresses = config.stats.iter().flat_map(|stats| &stats.bind);
     for &address in addresses.filter(|address| wanted(**address)) {
         let had = inheritance.as_mut();
-        let no_options = SocketOptions::default();
+        let no_options = ListenOptions::default();
         let sockets = match had.and_then(|had| had.sockets(&offer::tcp(address))) {
             Some(sockets) => Ok(sockets),
             None => listen_on("the stats page".into(), address, 1, &no_options, ours),
@@ -195,13 +196,17 @@ pub(super) fn stats(
     bound
 }
 
-/// A Unix socket as `config` wants it, from the old process if it has it.
+/// A Unix socket as `config` wants it, from the old process or whoever started this one, if they
+/// have it.
 pub(super) fn unix(
     config: &ApiConfig,
     inheritance: Option<&mut Inheritance>,
 ) -> io::Result<ApiSocket> {
     let sockets = inheritance.and_then(|had| had.sockets(&offer::unix(&config.socket)));
-    let socket = sockets.and_then(|mut sockets| sockets.pop());
+    let socket = match sockets.and_then(|mut sockets| sockets.pop()) {
+        Some(socket) => Some(socket),
+        None => inherited::unix(&config.socket)?,
+    };
     match socket.map(|socket| ApiSocket::inherited(socket, &config.socket)) {
         Some(Ok(socket)) => Ok(socket),
         // Without its file nobody could connect to it.
@@ -221,19 +226,24 @@ pub(super) fn upgrade(path: &Path, config: &Config) -> ApiConfig {
     }
 }
 
-/// `count` sockets for an address of `owner`, which do not listen yet. It may be one of `ours`, or
-/// overlap with one.
+/// `count` sockets for an address of `owner`. It may be that of sockets that the process was started
+/// with, which are taken then; else they do not listen yet. It may be one of `ours`, or overlap with one.
 fn listen_on(
     owner: String,
     address: SocketAddr,
     count: usize,
-    options: &SocketOptions,
+    options: &ListenOptions,
     ours: &[SocketAddr],
 ) -> Result<Vec<Socket>, StartError> {
-    let bound = if ours.iter().any(|ours| overlap(*ours, address)) {
-        sockets::bind_beside(address, count, options)
-    } else {
-        sockets::bind(address, count, options)
+    let bound = match inherited::sockets(address) {
+        Ok(had) if !had.is_empty() => {
+            sockets::adopt(&had, options).and_then(|()| take::at_least(count, had))
+        }
+        Err(error) => Err(error),
+        Ok(_) if ours.iter().any(|ours| overlap(*ours, address)) => {
+            sockets::bind_beside(address, count, options)
+        }
+        Ok(_) => sockets::bind(address, count, options),
     };
     bound.map_err(|error| {
         StartError::Bind(BindError {

@@ -18,6 +18,7 @@ use crate::api::socket::{ApiSocket, SocketFile};
 use crate::notify;
 use crate::privileges;
 use crate::state::{Clock, Saved};
+use crate::sys::inherited;
 use crate::topology::Current;
 use crate::upgrade::{Heir, Offer, Offered, Predecessor, give, offer};
 
@@ -184,6 +185,11 @@ async fn start_on_signal() {
 fn start(program: &Path) {
     let mut command = Command::new(program);
     command.args(arguments(std::env::args_os().skip(1)));
+    // What systemd says of its sockets is for this process only.
+    command
+        .env_remove("LISTEN_FDS")
+        .env_remove("LISTEN_FDNAMES");
+    command.env(inherited::VARIABLE, inherited::for_the_next());
     let shown = program.display().to_string();
     let started = privileges::pass_on(|| command.spawn()).and_then(identity);
     match started {

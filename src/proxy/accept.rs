@@ -153,7 +153,7 @@ impl<'w> Entrance<'w> {
                     {
                         tracing::info!("Accepting on {address} again.");
                     }
-                    self.take_on((client, from)).await;
+                    self.take_on((client, sockets::canonical(from))).await;
                 }
                 Err(error) if sockets::is_shortage(&error) => {
                     let lacking = if sockets::is_out_of_descriptors(&error) {
@@ -224,7 +224,7 @@ impl<'w> Entrance<'w> {
         let rest = std::iter::from_fn(|| {
             let (client, from) = listener.accept().ok()?;
             client.set_nonblocking(true).ok()?;
-            Some((TcpStream::from_std(client).ok()?, from))
+            Some((TcpStream::from_std(client).ok()?, sockets::canonical(from)))
         });
         for accepted in held.into_iter().chain(rest) {
             self.look();

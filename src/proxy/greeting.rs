@@ -3,7 +3,6 @@
 //! It is looked at where it lies in the kernel's buffer and taken only as far as it goes: what
 //! comes after it is the client's. A connection that sends it slowly costs no memory here.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -15,6 +14,7 @@ use tokio::time::timeout;
 use super::worker::Worker;
 use crate::outcome::{Cause, Outcome, Phase};
 use crate::proxy_header::{LONGEST, Parsed, Told, parse};
+use crate::sys::sockets;
 use crate::topology::guard::Refusal;
 
 /// Reads the header of `client` within `limit`. `None` is a proxy that speaks for itself.
@@ -79,10 +79,8 @@ async fn header(worker: &Worker, client: &TcpStream) -> Result<Parsed, Errno> {
 
 /// IPv4 in IPv6 form is IPv4, as everywhere.
 fn canonical(told: Told) -> Told {
-    let canonical =
-        |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
     Told {
-        client: canonical(told.client),
-        local: canonical(told.local),
+        client: sockets::canonical(told.client),
+        local: sockets::canonical(told.local),
     }
 }

@@ -2,10 +2,17 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Socket, TcpKeepalive};
+use uapi::c::{IPPROTO_TCP, TCP_DEFER_ACCEPT, TCP_FASTOPEN};
+
+use super::sockets::BACKLOG;
+
+/// For how long `defer_accept` waits for a client's first bytes, as in HAProxy.
+const DEFER_SECONDS: i32 = 1;
 
 /// What sockets of both sides may have. What is not set is the system's default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +38,11 @@ pub struct ListenOptions {
     pub both: SocketOptions,
     /// Connections that wait to be accepted, at most (`backlog`).
     pub backlog: Option<u32>,
+    /// Whether a connection waits in the kernel until its client has sent something, for a second at
+    /// most (`defer-accept`).
+    pub defer_accept: bool,
+    /// Whether clients may send bytes with their first packet (`tfo`).
+    pub fastopen: bool,
 }
 
 /// `socket` of a backend.
@@ -76,6 +88,31 @@ pub fn apply(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Sets `options` on a socket that is going to listen.
+///
+/// # Errors
+/// The first that the system refuses, with its name.
+pub fn apply_to_listen(socket: &Socket, options: &ListenOptions) -> io::Result<()> {
+    apply(socket, &options.both)?;
+    if options.defer_accept {
+        named(
+            "defer_accept",
+            set_number(socket, TCP_DEFER_ACCEPT, DEFER_SECONDS),
+        )?;
+    }
+    if options.fastopen {
+        // As many as may wait otherwise, as in HAProxy.
+        let waiting = options.backlog.map_or(BACKLOG, |backlog| backlog as i32);
+        named("fastopen", set_number(socket, TCP_FASTOPEN, waiting))?;
+    }
+    Ok(())
+}
+
+/// Sets an option of TCP for which socket2, rustix and nix have no function.
+fn set_number(socket: &Socket, option: i32, value: i32) -> io::Result<()> {
+    uapi::setsockopt(socket.as_raw_fd(), IPPROTO_TCP, option, &value).map_err(Into::into)
 }
 
 /// Sets `options` on a socket that is going to connect to `target`.
@@ -144,15 +181,40 @@ mod tests {
         let options = ListenOptions {
             both: options(),
             backlog: Some(7),
+            ..ListenOptions::default()
         };
         let address = "127.0.0.1:0".parse().unwrap();
-        let socket = sockets::bind(address, 1, &options.both).unwrap().remove(0);
+        let socket = sockets::bind(address, 1, &options).unwrap().remove(0);
         let listener = sockets::listen(socket, options.backlog).unwrap();
         let target = listener.local_addr().unwrap();
         let _client = std::net::TcpStream::connect(target).unwrap();
         listener.set_nonblocking(false).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         assert_has_options(&accepted.into());
+    }
+
+    #[test]
+    fn a_listener_has_options_of_its_own() {
+        let number = |socket: &Socket, option| {
+            let mut value = 0;
+            uapi::getsockopt(socket.as_raw_fd(), IPPROTO_TCP, option, &mut value).unwrap();
+            value
+        };
+        let socket = |options| {
+            let address = "127.0.0.1:0".parse().unwrap();
+            sockets::bind(address, 1, &options).unwrap().remove(0)
+        };
+        let plain = socket(ListenOptions::default());
+        let of_plain = [TCP_DEFER_ACCEPT, TCP_FASTOPEN].map(|option| number(&plain, option));
+        assert_eq!(of_plain, [0, 0]);
+        let tuned = socket(ListenOptions {
+            backlog: Some(7),
+            defer_accept: true,
+            fastopen: true,
+            ..ListenOptions::default()
+        });
+        assert!(number(&tuned, TCP_DEFER_ACCEPT) >= DEFER_SECONDS);
+        assert_eq!(number(&tuned, TCP_FASTOPEN), 7);
     }
 
     #[test]

@@ -9,11 +9,11 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::options::{self, ConnectOptions, SocketOptions};
+use super::options::{self, ConnectOptions, ListenOptions};
 
 /// Connections that the kernel completes while the proxy is busy; the kernel lowers it to
 /// `net.core.somaxconn`.
-const BACKLOG: i32 = 65_535;
+pub(super) const BACKLOG: i32 = 65_535;
 
 /// Sockets with `options` bound to `address`, one for each of `workers`, which do not listen
 /// yet.
@@ -23,7 +23,7 @@ const BACKLOG: i32 = 65_535;
 pub fn bind(
     address: SocketAddr,
     workers: usize,
-    options: &SocketOptions,
+    options: &ListenOptions,
 ) -> io::Result<Vec<Socket>> {
     // With SO_REUSEPORT a second process of the same user could join unnoticed and take a share
     // of the connections; without it the kernel tells whether somebody listens.
@@ -38,7 +38,7 @@ pub fn bind(
 pub fn bind_beside(
     address: SocketAddr,
     workers: usize,
-    options: &SocketOptions,
+    options: &ListenOptions,
 ) -> io::Result<Vec<Socket>> {
     (0..workers)
         .map(|_| {
@@ -46,17 +46,35 @@ pub fn bind_beside(
             socket.set_reuse_port(true)?;
             // Accepted sockets inherit it, which spares one system call per session.
             socket.set_tcp_nodelay(true)?;
-            options::apply(&socket, options)?;
+            options::apply_to_listen(&socket, options)?;
             socket.bind(&address.into())?;
             Ok(socket)
         })
         .collect()
 }
 
+/// Gives sockets that somebody else has made what those from [`bind`] have.
+///
+/// # Errors
+/// The first option that the system refuses.
+pub fn adopt(sockets: &[Socket], options: &ListenOptions) -> io::Result<()> {
+    sockets.iter().try_for_each(|socket| {
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        options::apply_to_listen(socket, options)
+    })
+}
+
 /// Makes a socket from [`bind`] listen; `backlog` connections may wait to be accepted.
 pub fn listen(socket: Socket, backlog: Option<u32>) -> io::Result<TcpListener> {
     socket.listen(backlog.map_or(BACKLOG, |backlog| backlog as i32))?;
     Ok(socket.into())
+}
+
+/// `address` with IPv4 in the form of IPv6 as IPv4. A socket of both families, which is not one of
+/// ours but may be handed to us, has such addresses.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Has connections to a listening socket refused until [`resume`]; the address stays taken. Those
@@ -172,7 +190,7 @@ mod tests {
         let holder = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = holder.local_addr().unwrap();
         assert_eq!(
-            bind(address, 1, &SocketOptions::default())
+            bind(address, 1, &ListenOptions::default())
                 .unwrap_err()
                 .kind(),
             io::ErrorKind::AddrInUse
@@ -182,10 +200,10 @@ mod tests {
     #[test]
     fn a_paused_listener_refuses_and_can_go_on() {
         // A port that the kernel has chosen would be given back by the pause.
-        let chosen = bind("127.0.0.1:0".parse().unwrap(), 1, &SocketOptions::default()).unwrap();
+        let chosen = bind("127.0.0.1:0".parse().unwrap(), 1, &ListenOptions::default()).unwrap();
         let address = chosen[0].local_addr().unwrap().as_socket().unwrap();
         let listener = listen(
-            bind(address, 1, &SocketOptions::default())
+            bind(address, 1, &ListenOptions::default())
                 .unwrap()
                 .remove(0),
             None,
@@ -207,9 +225,9 @@ mod tests {
 
     #[test]
     fn several_workers_share_an_address() {
-        let sockets = bind("127.0.0.1:0".parse().unwrap(), 1, &SocketOptions::default()).unwrap();
+        let sockets = bind("127.0.0.1:0".parse().unwrap(), 1, &ListenOptions::default()).unwrap();
         let address = sockets[0].local_addr().unwrap().as_socket().unwrap();
-        let more = bind(address, 3, &SocketOptions::default()).unwrap();
+        let more = bind(address, 3, &ListenOptions::default()).unwrap();
         assert_eq!(more.len(), 3);
         for socket in more {
             listen(socket, None).unwrap();

@@ -1,7 +1,7 @@
 //! The program under test.
 
 use std::fs;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::Signal;
 
@@ -60,7 +60,12 @@ impl Backstop {
 
     /// The same by a command that may set an environment.
     pub(crate) fn start_by(command: Command, config: &str) -> Self {
-        let mut backstop = Self::spawn_by(command, config);
+        Self::start_with(Stdio::null(), command, config)
+    }
+
+    /// The same with this as descriptor 0, standard input.
+    pub(crate) fn start_with(input: impl Into<Stdio>, command: Command, config: &str) -> Self {
+        let mut backstop = Self::spawn_by(command, input.into(), config);
         wait_until("Backstop should be ready or end", || {
             backstop.log().iter().any(|line| line.contains(READY)) || !backstop.daemon.is_running()
         });
@@ -70,13 +75,18 @@ impl Backstop {
 
     /// Starts with this configuration and waits for nothing.
     pub(crate) fn spawn(config: &str) -> Self {
-        Self::spawn_by(command(), config)
+        Self::spawn_by(command(), Stdio::null(), config)
     }
 
-    fn spawn_by(mut command: Command, config: &str) -> Self {
+    /// The same with this as descriptor 0, standard input.
+    pub(crate) fn spawn_with(input: impl Into<Stdio>, config: &str) -> Self {
+        Self::spawn_by(command(), input.into(), config)
+    }
+
+    fn spawn_by(mut command: Command, input: Stdio, config: &str) -> Self {
         let directory = TempDir::new();
         let file = directory.write("backstop.toml", config);
-        let daemon = Daemon::spawn("backstop", command.arg("-f").arg(file));
+        let daemon = Daemon::spawn_with("backstop", command.arg("-f").arg(file), input);
         Self { daemon, directory }
     }
 

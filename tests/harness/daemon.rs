@@ -22,7 +22,12 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts `command` without any input.
     pub(crate) fn spawn(name: &str, command: &mut Command) -> Self {
-        let command = command.stdin(Stdio::null());
+        Self::spawn_with(name, command, Stdio::null())
+    }
+
+    /// Starts `command` with this as its standard input.
+    pub(crate) fn spawn_with(name: &str, command: &mut Command, input: Stdio) -> Self {
+        let command = command.stdin(input);
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command
             .spawn()

@@ -13,6 +13,7 @@ mod events;
 mod explain;
 mod forwarding;
 mod hooks;
+mod inherited;
 mod layout;
 mod limits;
 mod logs;

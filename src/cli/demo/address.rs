@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use socket2::Socket;
 
-use crate::sys::options::SocketOptions;
+use crate::sys::options::ListenOptions;
 use crate::sys::sockets;
 
 /// An address that nobody else gets while this lives.
@@ -47,7 +47,7 @@ impl KeptAddress {
 }
 
 fn bind(address: SocketAddr) -> io::Result<Socket> {
-    let socket = sockets::bind(address, 1, &SocketOptions::default())?.pop();
+    let socket = sockets::bind(address, 1, &ListenOptions::default())?.pop();
     socket.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 

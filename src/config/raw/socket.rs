@@ -11,7 +11,11 @@ use crate::sys::options::{ConnectOptions, ListenOptions, SocketOptions};
 pub(super) fn listen(r: &mut Reader<'_>, item: Item<'_>) -> Option<ListenOptions> {
     let mut fields = r.table(item, Kind::ClientSocket)?;
     let backlog = fields.read("backlog", |item| r.number(item, 1..=1_000_000));
+    let defer_accept = fields.read("defer_accept", |item| r.boolean(item)).given();
+    let fastopen = fields.read("fastopen", |item| r.boolean(item)).given();
     let options = ListenOptions {
+        defer_accept: defer_accept.unwrap_or(false),
+        fastopen: fastopen.unwrap_or(false),
         backlog: backlog.given().map(|at| at.value as u32),
         both: both(r, &mut fields),
     };

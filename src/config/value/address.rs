@@ -2,12 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::Fault;
+use super::{Fault, descriptor};
 use crate::config::ServerAddress;
 
 /// `IP:port`, `[IPv6]:port`, or `:port` and `*:port` for all IPv4 addresses as in HAProxy
-/// (configuration.txt, "bind").
+/// (configuration.txt, "bind"), or `fd@` and a socket that the process is started with.
 pub fn bind_address(text: &str) -> Result<SocketAddr, Fault> {
+    if let Some(which) = text.strip_prefix("fd@") {
+        return descriptor::bind_address(which);
+    }
     not_a_path(text)?;
     let (host, port) = split(text, "0.0.0.0")?;
     let port = port_number(text, port)?;

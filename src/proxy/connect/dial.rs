@@ -67,7 +67,7 @@ pub(super) async fn introduce(
 ) -> io::Result<()> {
     let local = match account.told_local() {
         Some(local) => local,
-        None => client.local_addr()?,
+        None => sockets::canonical(client.local_addr()?),
     };
     let told = Told {
         client: account.client(),

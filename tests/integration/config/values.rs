@@ -38,7 +38,7 @@ use_backend = [
 ]
 default_backend = "main"
 timeout.client = "7s"
-socket = { backlog = 100, keepalive = "60s", busy_poll_us = 50 }
+socket = { backlog = 100, keepalive = "60s", busy_poll_us = 50, defer_accept = true, fastopen = true }
 
 [backends.main]
 timeout = { server_fin = "4s", check = "5s", connect = "6s" }
@@ -124,6 +124,8 @@ fn settings_of_a_frontend() {
     assert_eq!(frontend.splice, SpliceMode::Off);
     let socket = ListenOptions {
         backlog: Some(100),
+        defer_accept: true,
+        fastopen: true,
         both: SocketOptions {
             keepalive: Some(s(60)),
             busy_poll: Some(Duration::from_micros(50)),

@@ -79,3 +79,20 @@ fn stopping_does_not_wait_for_connections_that_have_no_room() {
     drop(open);
     assert_eq!(backstop.wait().code(), Some(0));
 }
+
+/// Whoever connects first is accepted first, unless the kernel keeps the connection back.
+#[test]
+fn a_connection_that_says_nothing_is_no_session_yet_if_that_is_deferred() {
+    for (options, sessions) in [("", "2"), ("socket = { defer_accept = true }", "1")] {
+        let farm = Farm::new().top("threads = 1").frontend(options);
+        let server = Server::echo(farm.next());
+        let farm = farm.server("s1", server.address(), "");
+        let _backstop = farm.start();
+        let silent = farm.connect();
+        assert!(echoes(&farm.connect()));
+        let row = farm.stats().row("ft/FRONTEND");
+        assert_eq!(row["stot"], sessions, "{options}");
+        // It is served when it speaks.
+        assert!(echoes(&silent));
+    }
+}
