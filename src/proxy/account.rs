@@ -356,7 +356,7 @@ impl Drop for Account {
             self.line(outcome).write();
         }
         self.frontend.counters.leave();
-        self.worker.loads.leave(self.worker.id);
+        self.worker.session_left();
         self.worker.admission.leave(&self.frontend);
     }
 }

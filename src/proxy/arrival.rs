@@ -52,7 +52,7 @@ pub(super) struct Guest {
 impl Arrival {
     /// Begins the session of `client`, here or where there are fewer.
     pub(super) fn settle(self, worker: &Rc<Worker>, topology: &Rc<Seen>, client: TcpStream) {
-        match worker.loads.relief(worker.id) {
+        match worker.relief() {
             None => self.begin(worker, topology, client),
             Some(host) => self.hand_on(worker, topology, client, host),
         }

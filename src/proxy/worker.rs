@@ -28,7 +28,7 @@ use crate::config::SessionLog;
 use crate::descriptors;
 use crate::outcome::Cause;
 use crate::sys::cores;
-use crate::topology::{Admission, Current, Loads, Topology};
+use crate::topology::{Admission, Current, Loads, Topology, Turnover};
 
 /// Bytes read at once; sessions of a worker take turns with one such buffer.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -150,6 +150,7 @@ pub(super) struct Worker {
     pub(super) loads: Arc<Loads>,
     /// The ways to hand arrivals to each worker; none if this is the only one.
     pub(super) peers: Arc<[Peer]>,
+    turnover: Turnover,
     /// Which sessions get a line.
     pub(super) session_log: SessionLog,
     /// Borrowed within one poll only, never across an await.
@@ -219,6 +220,18 @@ impl Worker {
         } else {
             Rc::new(Seen(Arc::clone(topology)))
         }
+    }
+
+    /// Which worker is to take what this one has accepted, if it is another.
+    pub(super) fn relief(&self) -> Option<usize> {
+        let ended_lately = || self.turnover.lately(Instant::now());
+        self.loads.relief(self.id, ended_lately)
+    }
+
+    /// Takes note of a session's end.
+    pub(super) fn session_left(&self) {
+        self.loads.leave(self.id);
+        self.turnover.count();
     }
 
     /// Says that a session begins at `now`, which will set timers.
@@ -354,6 +367,7 @@ fn run(
         admission: Arc::clone(&topology.admission),
         loads: Arc::clone(&topology.loads),
         peers,
+        turnover: Turnover::new(topology.started),
         seen: RefCell::new(Rc::new(Seen(topology))),
         session_log,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),

@@ -2,18 +2,24 @@
 //!
 //! The kernel gives a connection to one of the listeners of an address by a hash, which spreads
 //! them as chance does. Sessions never move, so a few long ones could stay together for hours. A
-//! worker that is ahead of the others therefore hands on what it accepts. HAProxy's accept queues
-//! were the example (`src/listener.c`, `listener_accept`); they hand on to the less loaded of two
-//! threads drawn by chance, which for the few workers of one process is not cheaper than to look
-//! at all.
+//! worker that is ahead of another therefore hands on what it accepts. Short sessions need that not:
+//! whatever they make uneven is even again soon, and handing them to and fro costs more than it
+//! spares. So a worker may be ahead by as many sessions as have ended on it lately.
+//!
+//! HAProxy's accept queues were the example (`src/listener.c`, `listener_accept`). They hand on
+//! without such a margin, to the less loaded of two threads drawn by chance.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-/// By how many sessions a worker may be ahead of another and keep what it accepts. Less would wake
-/// other workers more often for nothing: short sessions come and go by chance too.
+/// By how many sessions a worker on which none end may be ahead of another.
 const MARGIN: u32 = 4;
+
+/// In so long half of the sessions that have ended are forgotten.
+const LATELY: Duration = Duration::from_millis(100);
 
 /// The sessions of one worker.
 #[derive(Debug, Default)]
@@ -49,8 +55,9 @@ impl Loads {
         }
     }
 
-    /// Who is to take a session that `worker` has accepted, if it is another.
-    pub fn relief(&self, worker: usize) -> Option<usize> {
+    /// Who is to take a session that `worker` has accepted, if it is another. Sessions of `worker`
+    /// that have `ended_lately` are asked for only if it is ahead.
+    pub fn relief(&self, worker: usize, ended_lately: impl FnOnce() -> u32) -> Option<usize> {
         let own = self.0.get(worker)?.sessions.load(Relaxed);
         let all = self.0.len();
         // Beginning with its neighbour, so that those who accept at once do not choose the same.
@@ -58,7 +65,8 @@ impl Loads {
         let (least, other) = others
             .map(|other| (self.0[other].sessions.load(Relaxed), other))
             .min_by_key(|(sessions, _)| *sessions)?;
-        (own >= least.saturating_add(MARGIN)).then_some(other)
+        let ahead = own.checked_sub(least.saturating_add(MARGIN))?;
+        (ahead >= ended_lately()).then_some(other)
     }
 
     /// Counts that `worker` has handed a session on. Only the worker itself may call this.
@@ -82,6 +90,41 @@ impl Loads {
     }
 }
 
+/// How many sessions have ended on a worker lately.
+#[derive(Debug)]
+pub struct Turnover {
+    ended: Cell<u32>,
+    /// When some were last forgotten.
+    since: Cell<Instant>,
+}
+
+impl Turnover {
+    /// None yet.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            ended: Cell::new(0),
+            since: Cell::new(now),
+        }
+    }
+
+    /// Counts one more.
+    pub fn count(&self) {
+        self.ended.set(self.ended.get().saturating_add(1));
+    }
+
+    /// How many there were lately.
+    pub fn lately(&self, now: Instant) -> u32 {
+        let passed = now.duration_since(self.since.get());
+        let halvings = (passed.as_millis() / LATELY.as_millis()).min(32) as u32;
+        if halvings > 0 {
+            let left = self.ended.get().checked_shr(halvings);
+            self.ended.set(left.unwrap_or(0));
+            self.since.set(now);
+        }
+        self.ended.get()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -96,14 +139,14 @@ mod tests {
 
     /// A session that `worker` accepts.
     fn arrive(loads: &Loads, worker: usize) {
-        loads.enter(loads.relief(worker).unwrap_or(worker));
+        loads.enter(loads.relief(worker, || 0).unwrap_or(worker));
     }
 
     #[test]
     fn a_single_worker_counts_nothing_and_keeps_everything() {
         let loads = Loads::new(1);
         (0..100).for_each(|_| loads.enter(0));
-        assert_eq!((loads.sessions(0), loads.relief(0)), (None, None));
+        assert_eq!((loads.sessions(0), loads.relief(0, || 0)), (None, None));
     }
 
     #[test]
@@ -111,11 +154,29 @@ mod tests {
         let loads = Loads::new(3);
         (0..MARGIN).for_each(|_| arrive(&loads, 1));
         assert_eq!(sessions(&loads), [0, MARGIN, 0]);
-        assert_eq!(loads.relief(1), Some(2));
+        assert_eq!(loads.relief(1, || 0), Some(2));
         loads.enter(2);
-        assert_eq!(loads.relief(1), Some(0));
+        assert_eq!(loads.relief(1, || 0), Some(0));
         loads.leave(1);
-        assert_eq!(loads.relief(1), None);
+        assert_eq!(loads.relief(1, || 0), None);
+    }
+
+    #[test]
+    fn short_sessions_are_kept() {
+        let loads = Loads::new(2);
+        (0..MARGIN + 9).for_each(|_| loads.enter(0));
+        assert_eq!(loads.relief(0, || 9), Some(1));
+        assert_eq!(loads.relief(0, || 10), None);
+    }
+
+    #[test]
+    fn what_has_ended_is_forgotten() {
+        let start = Instant::now();
+        let turnover = Turnover::new(start);
+        (0..100).for_each(|_| turnover.count());
+        let at = |times: u32| turnover.lately(start + LATELY * times);
+        assert_eq!([0, 1, 1, 3].map(at), [100, 50, 50, 12]);
+        assert_eq!(at(1_000_000), 0);
     }
 
     proptest! {

@@ -32,7 +32,7 @@ pub use self::admission::Admission;
 pub use self::backend::Backend;
 pub use self::current::Current;
 pub use self::frontend::Frontend;
-pub use self::loads::Loads;
+pub use self::loads::{Loads, Turnover};
 use self::retired::Retired;
 pub use self::server::Server;
 use crate::acl::eval::Facts;

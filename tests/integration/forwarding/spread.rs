@@ -1,21 +1,25 @@
 //! Which worker sessions live on.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::process::Signal;
 
+use crate::harness::backstop;
 use crate::harness::farm::{self, Farm};
 use crate::harness::http;
 use crate::harness::server::Server;
+use crate::harness::temp::TempDir;
+use crate::harness::wait::wait_until;
 
 /// By how many sessions a worker may be ahead of another (`src/topology/loads.rs`).
 const MARGIN: u64 = 4;
 
 /// A session that has carried bytes both ways.
-fn try_open(farm: &Farm) -> io::Result<TcpStream> {
-    let mut client = farm::connect(farm.entrance())?;
+fn try_open(entrance: SocketAddr) -> io::Result<TcpStream> {
+    let mut client = farm::connect(entrance)?;
     client.write_all(b"four")?;
     let mut back = [0; 4];
     client.read_exact(&mut back)?;
@@ -24,7 +28,7 @@ fn try_open(farm: &Farm) -> io::Result<TcpStream> {
 }
 
 fn open(farm: &Farm) -> TcpStream {
-    try_open(farm).expect("a session")
+    try_open(farm.entrance()).expect("a session")
 }
 
 /// A metric of every worker.
@@ -89,7 +93,7 @@ fn no_session_is_lost_when_it_is_handed_on() {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
                 scope.spawn(|| {
-                    let sessions = std::iter::from_fn(|| try_open(&farm).ok());
+                    let sessions = std::iter::from_fn(|| try_open(farm.entrance()).ok());
                     sessions.count()
                 })
             })
@@ -103,4 +107,64 @@ fn no_session_is_lost_when_it_is_handed_on() {
     drop(held);
     assert_eq!(backstop.wait().code(), Some(0));
     assert_eq!(backstop.sessions().len(), 40 + CLIENTS * EACH + served);
+}
+
+/// A listener that a reload closes leaves nothing behind that it has handed on.
+#[test]
+fn reloads_lose_nothing_that_is_handed_on() {
+    const CLIENTS: usize = 4;
+    const AT_ONCE: usize = 100;
+    let (farm, _server) = farm(4);
+    let directory = TempDir::new();
+    let api = directory.path().join("api").display().to_string();
+    let farm = farm.top(&format!("api = {{ socket = \"{api}\" }}"));
+    let entrance = farm.next();
+    let without = farm.config();
+    let with =
+        format!("{without}\n[frontends.second]\nbind = \"{entrance}\"\ndefault_backend = \"bk\"\n");
+    let backstop = farm.start();
+    let reload = |config: &str| {
+        let told = || {
+            let log = backstop.log();
+            let lines = log
+                .iter()
+                .filter(|line| line.contains("Configuration reloaded"));
+            lines.count()
+        };
+        let before = told();
+        backstop.configure(config);
+        backstop.signal(Signal::HUP);
+        wait_until("the reload should be told", || told() > before);
+    };
+    let over = AtomicBool::new(false);
+    let come_and_go = || {
+        let mut served = 0;
+        while !over.load(Ordering::Relaxed) {
+            // Refused while nobody listens.
+            let open = (0..AT_ONCE).filter_map(|_| try_open(entrance).ok());
+            served += open.collect::<Vec<_>>().len();
+        }
+        served
+    };
+    let served: usize = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(come_and_go)).collect();
+        for _ in 0..10 {
+            reload(&with);
+            reload(&without);
+        }
+        over.store(true, Ordering::Relaxed);
+        let served = clients
+            .into_iter()
+            .map(|client| client.join().expect("served"));
+        served.sum()
+    });
+    let total = |metric| of_workers(&farm, metric).iter().sum::<u64>();
+    assert!(total("backstop_worker_sessions_handed_on_total{") > 0);
+    assert_eq!(total("backstop_worker_sessions_total{"), served as u64);
+    wait_until("all sessions should end", || {
+        total("backstop_worker_current_sessions{") == 0
+    });
+    // What was admitted has left, whether or not a session was made of it.
+    let info = backstop::run(&["ctl", "-s", &api, "show", "info"]).stdout;
+    assert!(info.lines().any(|line| line == "CurrConns: 0"), "{info}");
 }
