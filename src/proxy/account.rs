@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 
 use self::line::SessionLine;
 use self::queued::Queued;
+use super::forward::Side;
 use super::registry::{Forwarded, Key};
 use super::worker::{Hungry, Worker};
 use crate::config::SessionLog;
@@ -211,6 +212,20 @@ impl Account {
     /// Says for as long as the result lives that the session waits for what the process lacks.
     pub(super) fn hungry(&self) -> Hungry {
         Hungry::new(&self.worker)
+    }
+
+    /// Whether clients of the server usually say something first.
+    pub(super) fn client_begins(&self) -> bool {
+        self.server
+            .as_ref()
+            .is_some_and(|server| server.client_begins())
+    }
+
+    /// Takes note of who has said something first.
+    pub(super) fn note_first(&self, first: Side) {
+        if let Some(server) = &self.server {
+            server.note_first(first == Side::Client);
+        }
     }
 
     /// When the server was connected, or else when the client was.

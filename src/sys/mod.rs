@@ -1,7 +1,8 @@
-//! What Backstop asks of the operating system: sockets and limits.
+//! What Backstop asks of the operating system: sockets, limits and the time.
 
 pub mod cores;
 pub mod inherited;
 pub mod limits;
 pub mod options;
 pub mod sockets;
+pub mod ticks;

@@ -92,7 +92,7 @@ pub fn resume(listener: &TcpListener) -> io::Result<()> {
 }
 
 /// Connects to `address`, for forwarding. The server sees the connection when it is sent something,
-/// or when [`acknowledge`] is called, which has to be one at once.
+/// when [`acknowledge`] is called, or 200 ms later.
 pub async fn connect(address: SocketAddr, options: &ConnectOptions) -> io::Result<TcpStream> {
     let socket = to_connect(address, options)?;
     // Has the kernel keep the handshake's last packet back, so that it can go with the first bytes.

@@ -25,6 +25,8 @@ pub(super) struct Live {
     pub(super) errors: AtomicU32,
     /// Unanswered sessions in a row, while they are counted.
     pub(super) silent: AtomicU32,
+    /// Sessions in a row in which the client said something first, up to where it matters.
+    pub(super) clients_first: AtomicU8,
     /// An [`super::server::Observed`] for the checker; 0 is none.
     pub(super) observed: AtomicU8,
     /// Where to connect to; empty until its name resolves.
@@ -44,6 +46,7 @@ impl Live {
             created: status.since,
             errors: AtomicU32::new(0),
             silent: AtomicU32::new(0),
+            clients_first: AtomicU8::new(0),
             observed: AtomicU8::new(0),
             address: ArcSwapOption::empty(),
             up: AtomicBool::new(is_up(status.state)),

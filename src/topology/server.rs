@@ -19,6 +19,9 @@ const WEIGHT_SCALE: u16 = 16;
 /// How long a server is suspected, unless a check or a session clears it before.
 const SUSPICION: Duration = Duration::from_secs(1);
 
+/// As many sessions in a row that the client begins make it likely that the next one does.
+const CLIENTS_FIRST: u8 = 8;
+
 /// One server of a backend.
 #[derive(Debug)]
 pub struct Server {
@@ -241,6 +244,22 @@ impl Server {
         if self.live.silent.load(Relaxed) > 0 {
             self.live.silent.store(0, Relaxed);
         }
+    }
+
+    /// Takes note of whether the client or the server said something first in a session.
+    pub fn note_first(&self, client: bool) {
+        let cell = &self.live.clients_first;
+        let known = cell.load(Relaxed);
+        if !client {
+            cell.store(0, Relaxed);
+        } else if known < CLIENTS_FIRST {
+            cell.store(known + 1, Relaxed);
+        }
+    }
+
+    /// Whether the clients of this server say something first, as far as is known.
+    pub fn client_begins(&self) -> bool {
+        self.live.clients_first.load(Relaxed) == CLIENTS_FIRST
     }
 
     /// What traffic has shown since this was last asked, if it is bad enough to act on.

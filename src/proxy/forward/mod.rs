@@ -26,23 +26,35 @@ use std::task::{Context, Poll, Waker};
 use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
 use tokio::task::yield_now;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use self::direction::{Broken, Direction, Lent, Moved};
 use self::socket::is_readable;
-pub(super) use self::timeouts::Timeouts;
-use self::timeouts::{Activity, Side};
+use self::timeouts::Activity;
+pub(super) use self::timeouts::{Side, Timeouts};
 use super::account::Account;
 use super::worker::Worker;
 use crate::config::SpliceMode;
 use crate::outcome::{Cause, Outcome, Phase};
 use crate::sys::sockets;
+use crate::sys::ticks::Tick;
 
 /// How far a session has come: which directions have ended, and which have sent bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Progress {
     ended: [bool; 2],
     sent: [bool; 2],
+}
+
+/// Whether the server knows that it is connected (see [`sockets::connect`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// Not for sure.
+    Untold,
+    /// It was told, and nobody has said anything.
+    Told,
+    /// Somebody has said something.
+    Over,
 }
 
 /// Both directions of one session.
@@ -61,8 +73,7 @@ struct Relay<'a> {
     timed: Option<Progress>,
     /// The one that a direction registers with a socket.
     waker: Waker,
-    /// Whether the server may not know yet that it is connected (see [`sockets::connect`]).
-    owes_ack: bool,
+    opening: Opening,
     /// Whether it still matters how long the server takes for its first byte (`silence`).
     awaits_answer: bool,
 }
@@ -84,7 +95,7 @@ pub(super) fn forward<'a>(
 ) -> impl Future<Output = Outcome> + 'a {
     let mut relay = Relay {
         awaits_answer: account.silence().is_some(),
-        activity: Activity::new(account.connected_at().into()),
+        activity: Activity::new(Tick::now()),
         worker,
         account,
         client,
@@ -92,14 +103,14 @@ pub(super) fn forward<'a>(
         up: Direction::new(splice),
         down: Direction::new(splice),
         timeouts,
-        owes_ack: true,
+        opening: Opening::Untold,
         timed: None,
         waker: Waker::noop().clone(),
     };
     async move {
         // What the client says first may be about to come. Then one packet is spared, and that the
         // server is told of the connection before it is told what the client wants.
-        if !is_readable(client) {
+        if !is_readable(client) && !relay.account.client_begins() {
             yield_now().await;
         }
         // Outside of tokio's budget, without which wakers might not be registered. What a session
@@ -140,12 +151,35 @@ impl Relay<'_> {
         if self.down.end_to_pass_on() {
             sockets::finish_sending(self.client);
         }
-        if std::mem::take(&mut self.owes_ack) && !self.activity.sent()[0] {
-            sockets::acknowledge(self.server);
+        if self.opening != Opening::Over {
+            self.open();
         }
         match up {
             Poll::Ready(Err(broken)) => Poll::Ready(self.broken(broken, Side::Client)),
             _ => Poll::Pending,
+        }
+    }
+
+    /// Takes note of who says something first. Until somebody does, a server whose clients
+    /// usually begin learns of the connection by what its client says, or a moment later.
+    fn open(&mut self) {
+        match self.activity.sent() {
+            [_, true] => self.account.note_first(Side::Server),
+            [true, false] => self.account.note_first(Side::Client),
+            [false, false] => {
+                if !self.account.client_begins() {
+                    self.tell_server();
+                }
+                return;
+            }
+        }
+        self.opening = Opening::Over;
+    }
+
+    fn tell_server(&mut self) {
+        if self.opening == Opening::Untold {
+            sockets::acknowledge(self.server);
+            self.opening = Opening::Told;
         }
     }
 
@@ -204,7 +238,7 @@ impl Relay<'_> {
 
     /// When the server's first byte should have come: it may take its time from the client's
     /// last, so that a long request does not count against it.
-    fn answer_due(&self) -> Option<Instant> {
+    fn answer_due(&self) -> Option<Tick> {
         let silence = self.account.silence().filter(|_| self.awaits_answer)?;
         self.activity
             .unanswered_since()
@@ -227,7 +261,7 @@ impl Relay<'_> {
     }
 
     /// When the session has been silent for too long, and which side is to blame then.
-    fn deadline(&self) -> Option<(Instant, Side)> {
+    fn deadline(&self) -> Option<(Tick, Side)> {
         let half_closed = self.up.has_ended() || self.down.has_ended();
         let deadline = self.timeouts.deadline(&self.activity, half_closed);
         match (self.answer_due(), deadline) {
@@ -256,14 +290,21 @@ impl Relay<'_> {
     fn poll_deadline(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Outcome> {
         // A limit can appear or vanish when a direction ends or bytes have flowed both ways.
         let Some((deadline, side)) = self.deadline() else {
+            if self.opening == Opening::Untold && timer.poll(cx).is_ready() {
+                self.tell_server();
+            }
             return Poll::Pending;
         };
-        if deadline < timer.deadline() {
-            timer.as_mut().reset(deadline);
+        // The last bytes may have moved just before the next tick.
+        let over = deadline + Tick::length();
+        if over.instant() < timer.deadline() {
+            timer.as_mut().reset(over.instant());
         }
         self.timed = Some(self.progress());
         while timer.as_mut().poll(cx).is_ready() {
-            if deadline <= Instant::now() {
+            // It was set for when the connection attempt would have been slow.
+            self.tell_server();
+            if over <= Tick::now() {
                 if self.answer_due() == Some(deadline) {
                     self.account.server_was_silent();
                     self.awaits_answer = false;
@@ -275,7 +316,7 @@ impl Relay<'_> {
                 };
                 return Poll::Ready(Outcome::new(cause, Phase::Data));
             }
-            timer.as_mut().reset(deadline);
+            timer.as_mut().reset(over.instant());
         }
         Poll::Pending
     }

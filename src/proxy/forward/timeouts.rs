@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::direction::Moved;
 use crate::config::{ClientTimeouts, ServerTimeouts};
+use crate::sys::ticks::Tick;
 
 /// One of a session's two connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(in crate::proxy) enum Side {
     Client,
     Server,
 }
@@ -26,14 +25,14 @@ impl Side {
 /// When bytes last moved on each side, in either direction.
 #[derive(Debug)]
 pub(super) struct Activity {
-    client: Instant,
-    server: Instant,
+    client: Tick,
+    server: Tick,
     sent_up: bool,
     sent_down: bool,
 }
 
 impl Activity {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Tick) -> Self {
         Self {
             client: now,
             server: now,
@@ -47,7 +46,7 @@ impl Activity {
         if moved.read == 0 && moved.written == 0 {
             return;
         }
-        self.note_at(moved, from, Instant::now());
+        self.note_at(moved, from, Tick::now());
     }
 
     /// Whether bytes have gone to the server, and to the client.
@@ -56,11 +55,11 @@ impl Activity {
     }
 
     /// When the client last sent something, if the server has not said anything yet.
-    pub(super) fn unanswered_since(&self) -> Option<Instant> {
+    pub(super) fn unanswered_since(&self) -> Option<Tick> {
         (self.sent_up && !self.sent_down).then_some(self.client)
     }
 
-    fn note_at(&mut self, moved: Moved, from: Side, now: Instant) {
+    fn note_at(&mut self, moved: Moved, from: Side, now: Tick) {
         let (source, target, sent) = match from {
             Side::Client => (&mut self.client, &mut self.server, &mut self.sent_up),
             Side::Server => (&mut self.server, &mut self.client, &mut self.sent_down),
@@ -90,11 +89,7 @@ impl<'a> Timeouts<'a> {
 
     /// The moment at which the session has been silent for too long if nothing moves before,
     /// and the side to blame.
-    pub(super) fn deadline(
-        &self,
-        activity: &Activity,
-        half_closed: bool,
-    ) -> Option<(Instant, Side)> {
+    pub(super) fn deadline(&self, activity: &Activity, half_closed: bool) -> Option<(Tick, Side)> {
         let (client, server) = self.limits(activity, half_closed);
         let client = client.map(|limit| (activity.client + limit, Side::Client));
         let server = server.map(|limit| (activity.server + limit, Side::Server));
@@ -154,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_side_whose_limit_passes_first_is_to_blame() {
-        let start = Instant::now();
+        let start = Tick::now();
         let mut activity = Activity::new(start);
         assert_eq!(
             TIMEOUTS.deadline(&activity, false),
@@ -169,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_write_is_activity_of_the_side_that_takes_it() {
-        let start = Instant::now();
+        let start = Tick::now();
         let mut activity = Activity::new(start);
         activity.note_at(BOTH, Side::Server, start + MS(50));
         assert_eq!(
@@ -180,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_tunnel_limit_begins_when_bytes_have_gone_both_ways() {
-        let start = Instant::now();
+        let start = Tick::now();
         let server = ServerTimeouts {
             tunnel: Some(MS(5_000)),
             ..SERVER
@@ -201,7 +196,7 @@ mod tests {
 
     #[test]
     fn half_closed_sessions_have_limits_of_their_own() {
-        let activity = Activity::new(Instant::now());
+        let activity = Activity::new(Tick::now());
         let (deadline, side) = TIMEOUTS.deadline(&activity, true).unwrap();
         assert_eq!((deadline, side), (activity.client + MS(10), Side::Client));
     }
@@ -210,6 +205,6 @@ mod tests {
     fn without_limits_there_is_no_deadline() {
         let (client, server) = Default::default();
         let none = Timeouts::new(&client, &server);
-        assert_eq!(none.deadline(&Activity::new(Instant::now()), true), None);
+        assert_eq!(none.deadline(&Activity::new(Tick::now()), true), None);
     }
 }

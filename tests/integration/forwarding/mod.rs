@@ -4,6 +4,7 @@ mod choosing;
 mod ends;
 mod integrity;
 mod many;
+mod opening;
 mod slow_reader;
 mod spread;
 mod timeouts;

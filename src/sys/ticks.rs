@@ -1,0 +1,89 @@
+//! Time as the kernel last took it: some milliseconds old, and asked for in a sixth of the time.
+
+use std::ops::Add;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
+use tokio::time::Instant;
+
+/// A moment of the monotonic clock, as of the kernel's last tick (`CLOCK_MONOTONIC_COARSE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tick {
+    nanoseconds: u64,
+}
+
+impl Tick {
+    /// The last tick; at most [`Tick::length`] ago.
+    #[inline]
+    pub fn now() -> Self {
+        Self {
+            nanoseconds: nanoseconds(clock_gettime(ClockId::MonotonicCoarse)),
+        }
+    }
+
+    /// From one tick to the next: 1 to 10 milliseconds, as the kernel was built.
+    pub fn length() -> Duration {
+        static LENGTH: OnceLock<Duration> = OnceLock::new();
+        *LENGTH.get_or_init(|| {
+            Duration::from_nanos(nanoseconds(clock_getres(ClockId::MonotonicCoarse)))
+        })
+    }
+
+    /// The same moment on the clock that timers go by; now if it has passed.
+    pub fn instant(self) -> Instant {
+        let left = self.nanoseconds.saturating_sub(Self::now().nanoseconds);
+        Instant::now() + Duration::from_nanos(left)
+    }
+}
+
+impl Add<Duration> for Tick {
+    type Output = Self;
+
+    fn add(self, later: Duration) -> Self {
+        let later = u64::try_from(later.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            nanoseconds: self.nanoseconds.saturating_add(later),
+        }
+    }
+}
+
+#[inline]
+fn nanoseconds(time: Timespec) -> u64 {
+    // Since the system started: neither is negative.
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_is_never_ahead_of_the_clock_and_not_far_behind() {
+        let exact = || nanoseconds(clock_gettime(ClockId::Monotonic));
+        for _ in 0..1000 {
+            let before = exact();
+            let tick = Tick::now();
+            assert!(tick.nanoseconds <= exact());
+            assert!((tick + Tick::length()).nanoseconds >= before);
+        }
+        assert!(Tick::length() <= Duration::from_millis(10));
+    }
+
+    #[test]
+    fn what_has_passed_is_now_and_what_never_comes_does_not_overflow() {
+        let past = Tick { nanoseconds: 0 };
+        assert!(past.instant() <= Instant::now());
+        assert!(past + Duration::MAX > past + Duration::from_secs(1 << 33));
+    }
+
+    #[test]
+    fn a_moment_is_as_far_on_the_other_clock() {
+        let ahead = (Tick::now() + Duration::from_secs(5)).instant() - Instant::now();
+        let whole = Duration::from_secs(5);
+        assert!(
+            ahead <= whole && ahead + Tick::length() * 3 >= whole,
+            "{ahead:?}"
+        );
+    }
+}
