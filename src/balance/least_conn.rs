@@ -33,11 +33,28 @@ pub struct LeastConn {
     turn: CachePadded<AtomicU32>,
 }
 
+/// A server in use, and what is compared.
 #[derive(Debug)]
-struct Candidate {
-    position: u32,
+pub(super) struct Candidate {
+    pub(super) position: u32,
     weight: u16,
     sessions: Arc<Counters>,
+}
+
+impl Candidate {
+    pub(super) fn load(&self) -> Load {
+        Load::new(self.sessions.taken(), self.weight)
+    }
+}
+
+/// The servers at these positions, of these weights, which count in `counters`, by position.
+pub(super) fn candidates(servers: &[(u32, u16)], counters: &[Arc<Counters>]) -> Box<[Candidate]> {
+    let candidate = |&(position, weight): &(u32, u16)| Candidate {
+        position,
+        weight,
+        sessions: Arc::clone(&counters[position as usize]),
+    };
+    servers.iter().map(candidate).collect()
 }
 
 /// What is compared: a session more than there are, if there are any, over the weight.
@@ -49,7 +66,7 @@ pub(super) struct Load {
 
 impl Load {
     /// The load of a server with `sessions` open and reserved.
-    pub(super) fn new(sessions: u64, weight: u16) -> Self {
+    fn new(sessions: u64, weight: u16) -> Self {
         Self {
             sessions: if sessions == 0 { 0 } else { sessions + 1 },
             weight: u64::from(weight),
@@ -64,12 +81,7 @@ impl Load {
 impl LeastConn {
     /// As [`super::Algorithm::order`], for servers that count in `counters`, by position.
     pub fn new(servers: &[(u32, u16)], counters: &[Arc<Counters>], resume_at: u32) -> Self {
-        let candidate = |&(position, weight): &(u32, u16)| Candidate {
-            position,
-            weight,
-            sessions: Arc::clone(&counters[position as usize]),
-        };
-        let servers: Box<[_]> = servers.iter().map(candidate).collect();
+        let servers = candidates(servers, counters);
         let turn = servers.iter().position(|s| s.position >= resume_at);
         Self {
             servers,
@@ -110,7 +122,7 @@ impl LeastConn {
         let (mut index, mut least) = (self.first()?, None);
         for _ in 0..looks {
             let server = &self.servers[index];
-            let load = Load::new(server.sessions.taken(), server.weight);
+            let load = server.load();
             if least.is_none_or(|(_, least)| load.is_below(least)) && fits(server.position) {
                 least = Some((index, load));
             }

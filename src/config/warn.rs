@@ -1,5 +1,6 @@
 //! What is legal but probably not what is wanted.
 
+mod balance;
 mod conditions;
 mod failover;
 
@@ -28,6 +29,7 @@ pub(super) fn warnings(raw: &RawConfig, config: &Config) -> Vec<Problem> {
     for (raw, backend) in raw.backends.iter().zip(&config.backends) {
         server_timeouts(raw, backend, &mut warnings);
         servers(raw, &mut warnings);
+        balance::check(raw, backend, &mut warnings);
         if !used.contains(backend.name.as_str()) {
             warnings.push(unused_backend(raw));
         }

@@ -37,6 +37,9 @@ pub fn explain(
     let (first, second) = (scenario(), scenario());
     let topology = first.topology();
     let (mut text, mut reached) = (String::new(), BTreeSet::new());
+    let known = frontends
+        .iter()
+        .find_map(|&id| client(topology.frontend(id)).source);
     for &id in frontends {
         let frontend = topology.frontend(id);
         reached.extend(rules(&mut text, frontend, topology, client(frontend)));
@@ -49,8 +52,8 @@ pub fn explain(
             backend.config.name,
             servers_in_use(backend)
         );
-        sessions(&mut text, backend, NOBODY);
-        retries(&mut text, second.topology().backend(id), NOBODY);
+        sessions(&mut text, backend, known);
+        retries(&mut text, second.topology().backend(id), known);
         others(&mut text, backend, &first);
     }
     text
@@ -153,23 +156,52 @@ fn verdict(
     }
 }
 
-fn sessions(text: &mut String, backend: &Backend, client: IpAddr) {
-    let next = next_sessions(backend, client, SESSIONS);
-    if !next.is_empty() {
-        let names: Vec<_> = next
-            .iter()
-            .map(|&position| name(backend, position))
-            .collect();
-        let how = match backend.config.balance {
-            Balance::RoundRobin => "",
-            Balance::LeastConn => " (leastconn, as long as none of them lasts)",
-        };
-        let _ = writeln!(text, "  next sessions{how}: {}, …", names.join(", "));
-    }
+/// Which servers the next sessions get. Where that depends on who comes or on chance, how it is
+/// found.
+fn sessions(text: &mut String, backend: &Backend, client: Option<IpAddr>) {
+    let next = next_sessions(backend, client.unwrap_or(NOBODY), SESSIONS);
+    let Some(&first) = next.first() else { return };
+    let names = |positions: &[u32], most| {
+        let names = positions.iter().map(|&position| name(backend, position));
+        listed(names, most)
+    };
+    let (how, servers) = match (backend.config.balance, client) {
+        (Balance::RoundRobin, _) => (String::new(), names(&next, SESSIONS) + ", …"),
+        (Balance::LeastConn, _) => (
+            " (leastconn, as long as none of them lasts)".into(),
+            names(&next, SESSIONS) + ", …",
+        ),
+        (Balance::Source, Some(client)) => (
+            format!(" of {client} (source)"),
+            name(backend, first).into(),
+        ),
+        (Balance::Source, None) => (
+            " (source)".into(),
+            "each client has a server of its own; name one with --src".into(),
+        ),
+        (Balance::Random { draws: 1 }, _) => (" (random)".into(), "one drawn by weight".into()),
+        (Balance::Random { draws }, _) => (
+            " (random)".into(),
+            format!("of {draws} drawn by weight the one with the fewest sessions"),
+        ),
+        (Balance::First, _) => (
+            " (first, each up to its maxconn)".into(),
+            names(backend.usable().in_use(), SESSIONS),
+        ),
+    };
+    let _ = writeln!(text, "  next sessions{how}: {servers}");
 }
 
-fn retries(text: &mut String, backend: &Backend, client: IpAddr) {
-    let tried = attempts(backend, client);
+fn retries(text: &mut String, backend: &Backend, client: Option<IpAddr>) {
+    let by_chance = match backend.config.balance {
+        Balance::Source => client.is_none(),
+        Balance::Random { .. } => true,
+        Balance::RoundRobin | Balance::LeastConn | Balance::First => false,
+    };
+    if by_chance {
+        return;
+    }
+    let tried = attempts(backend, client.unwrap_or(NOBODY));
     let Some((&first, then)) = tried.split_first() else {
         return;
     };

@@ -75,7 +75,9 @@ impl Backend {
             allbackups: config.allbackups,
             balance: Algorithm::new(
                 config.balance,
-                servers.iter().map(|server| Arc::clone(&server.counters)),
+                servers
+                    .iter()
+                    .map(|s| (&*s.config.name, Arc::clone(&s.counters))),
             ),
         };
         let usable = UsableSet::compute(&candidates(&config, &servers, now), &policy, None);

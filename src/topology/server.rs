@@ -282,13 +282,19 @@ impl Server {
             tier: self.tier,
             local: prefer_zone.is_none_or(|zone| self.config.zone.as_deref() == Some(zone)),
             weight: self.effective_weight(&status, now),
+            full_weight: self.full_weight(&status),
         }
     }
 
-    /// The configured weight in sixteenths, less while the server starts slowly (as in
+    /// The weight in sixteenths.
+    fn full_weight(&self, status: &ServerStatus) -> u16 {
+        status.weight.unwrap_or(self.config.weight) * WEIGHT_SCALE
+    }
+
+    /// The weight in sixteenths, less while the server starts slowly (as in
     /// configuration.txt, "slowstart", which grows in steps of a sixteenth of the weight too).
     fn effective_weight(&self, status: &ServerStatus, now: Instant) -> u16 {
-        let full = status.weight.unwrap_or(self.config.weight) * WEIGHT_SCALE;
+        let full = self.full_weight(status);
         match (status.slowstart, self.config.policy.slowstart) {
             (Some(began), Some(length)) if full > 0 => {
                 let part = now.duration_since(began).as_secs_f64() / length.as_secs_f64();

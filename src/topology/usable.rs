@@ -28,6 +28,8 @@ pub struct Candidate {
     pub local: bool,
     /// Share of sessions; 0 keeps new sessions away.
     pub weight: u16,
+    /// The same once the server has started, should it be starting slowly.
+    pub full_weight: u16,
 }
 
 impl Candidate {
@@ -41,7 +43,7 @@ impl Candidate {
 }
 
 /// A backend's own say in which of its servers are used.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Policy {
     /// How many servers of a tier have to be usable for it to be used, by tier; 1 where missing.
     pub min_up: Vec<u32>,
@@ -114,6 +116,7 @@ impl UsableSet {
             .iter()
             .map(|&position| (position, servers[position as usize].weight))
             .collect();
+        let full: Vec<_> = servers.iter().map(|server| server.full_weight).collect();
         let ready = |backup| {
             servers
                 .iter()
@@ -126,7 +129,7 @@ impl UsableSet {
             reserve: reserve.into(),
             usable_primaries: ready(false) as u32,
             usable_backups: ready(true) as u32,
-            order: policy.balance.order(&weighted, resume_at),
+            order: policy.balance.order(&weighted, &full, resume_at),
         }
     }
 

@@ -180,3 +180,76 @@ frontend f
 "
     );
 }
+
+/// What is said of the sessions of a backend by this algorithm, with the first of its servers down.
+fn told_of(balance: &str, question: &Question) -> String {
+    let text = format!(
+        "[frontends.f]\nbind = \"0.0.0.0:81\"\ndefault_backend = \"b\"\n[backends.b]\n\
+         balance = \"{balance}\"\nservers = [\n\
+         {{ name = \"s0\", address = \"10.0.0.1:80\", check = true, maxconn = 9 }},\n\
+         {{ name = \"s1\", address = \"10.0.0.2:80\", check = true, maxconn = 9 }},\n\
+         {{ name = \"s2\", address = \"10.0.0.3:80\", check = true, maxconn = 9 }},\n]\n"
+    );
+    let directory = TempDir::new();
+    let file = directory.write("balance.toml", &text);
+    let told = told(file.to_str().unwrap(), question);
+    let lines = told
+        .lines()
+        .filter(|line| line.contains("sessions") || line.contains("fails"));
+    let lines: Vec<_> = lines.map(str::trim).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn every_algorithm_is_told_as_what_it_is() {
+    let question = down(&["b/s0"]);
+    let told = |balance| told_of(balance, &question);
+    assert_eq!(
+        told("leastconn"),
+        "next sessions (leastconn, as long as none of them lasts): s1, s2, s1, s2, s1, s2, s1, s2, …\n\
+         if s1 fails: s2 (4 attempts at most)"
+    );
+    assert_eq!(
+        told("first"),
+        "next sessions (first, each up to its maxconn): s1, s2\n\
+         if s1 fails: s2 (4 attempts at most)"
+    );
+    assert_eq!(
+        told("random"),
+        "next sessions (random): of 2 drawn by weight the one with the fewest sessions"
+    );
+    assert_eq!(
+        told("random(1)"),
+        "next sessions (random): one drawn by weight"
+    );
+    assert_eq!(
+        told("source"),
+        "next sessions (source): each client has a server of its own; name one with --src"
+    );
+}
+
+#[test]
+fn a_clients_server_is_named() {
+    let of = |number: u8, down: &[&str]| {
+        let question = Question {
+            src: Some([192, 0, 2, number].into()),
+            down: down.iter().map(|&name| name.to_owned()).collect(),
+            ..Question::default()
+        };
+        told_of("source", &question)
+    };
+    // Client 192.0.2.7: s2, then s0, then s1.
+    for (down, server, then) in [
+        (&[][..], "s2", "s0, s1"),
+        (&["b/s1"], "s2", "s0"),
+        (&["b/s2"], "s0", "s1"),
+    ] {
+        assert_eq!(
+            of(7, down),
+            format!(
+                "next sessions of 192.0.2.7 (source): {server}\n\
+                 if {server} fails: {then} (4 attempts at most)"
+            )
+        );
+    }
+}

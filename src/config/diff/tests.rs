@@ -40,6 +40,16 @@ fn an_acl_that_means_something_else_changes_the_rules() {
 }
 
 #[test]
+fn another_algorithm_is_told_by_its_name() {
+    let random = FARM.replace("timeout.connect = \"1s\"", "balance = \"random(3)\"");
+    let source = random.replace("random(3)", "source");
+    assert_eq!(
+        changes(&random, &source),
+        ["backend b: `balance` is source in place of random(3)"]
+    );
+}
+
+#[test]
 fn another_order_of_backends_changes_nothing_but_ids() {
     let (head, farms) = FARM.split_once("[backends.a]").unwrap();
     let (a, b) = farms.split_once("[backends.b]").unwrap();

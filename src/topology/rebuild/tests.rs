@@ -1,8 +1,10 @@
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::acl::{Comparison, Condition, Sample};
-use crate::config::CheckConfig;
+use crate::config::{Balance, CheckConfig};
 use crate::topology::sample::{self, NOBODY, empty_config};
 use crate::topology::status::Admin;
 
@@ -119,6 +121,53 @@ fn balancing_goes_on_where_it_was() {
     assert_eq!([next(&old), next(&old)], ["s1", "s2"]);
     let new = reloaded(&old, &servers(&[4, 2, 1]));
     assert_eq!([next(&new), next(&new), next(&new)], ["s4", "s2", "s1"]);
+}
+
+#[test]
+fn balancing_goes_on_by_another_algorithm() {
+    let with = |balance| {
+        let servers = (1..=4).map(|n| (n, 80 + u16::from(n), 1, false, true));
+        let mut config = config(&[(1, servers.collect())]);
+        config.backends[0].balance = balance;
+        config
+    };
+    let next = |topology: &Topology| topology.backends[0].usable().first(NOBODY);
+    let old = built(&with(Balance::RoundRobin));
+    assert_eq!([next(&old), next(&old)], [Some(0), Some(1)]);
+    // The session of a worker that has the old one still counts in the new one.
+    old.backends[0].place(2).unwrap().take(0, 0);
+    let new = reloaded(&old, &with(Balance::LeastConn));
+    assert_eq!([(); 4].map(|()| next(&new)), [3, 0, 1, 3].map(Some));
+    let first = reloaded(&new, &with(Balance::First));
+    assert_eq!([next(&first), next(&first)], [Some(0), Some(0)]);
+    let back = reloaded(&first, &with(Balance::RoundRobin));
+    assert_eq!([next(&back), next(&back)], [Some(0), Some(1)]);
+}
+
+#[test]
+fn a_client_stays_on_its_server_when_others_are_added_and_removed() {
+    let with = |numbers: &[u8]| {
+        let servers = numbers
+            .iter()
+            .map(|&n| (n, 80 + u16::from(n), 1, false, true));
+        let mut config = config(&[(1, servers.collect())]);
+        config.backends[0].balance = Balance::Source;
+        config
+    };
+    let server_of = |topology: &Topology, client: u32| {
+        let backend = &topology.backends[0];
+        let position = backend.usable().first(IpAddr::V4(client.into())).unwrap();
+        backend.server(position).config.name.clone()
+    };
+    let old = built(&with(&[1, 2, 3, 4]));
+    let new = reloaded(&old, &with(&[5, 4, 2, 1]));
+    for client in 0..200 {
+        let (before, after) = (server_of(&old, client), server_of(&new, client));
+        assert!(
+            after == before || after == "s5" || before == "s3",
+            "{before}, {after}"
+        );
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ fn server(up: bool, tier: u32) -> Candidate {
         tier,
         local: true,
         weight: 1,
+        full_weight: 1,
     }
 }
 
@@ -201,6 +202,7 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
             tier,
             local,
             weight,
+            full_weight: weight,
         });
     prop::collection::vec(candidate, 1..12)
 }

@@ -1,6 +1,6 @@
 //! Which server a session goes to, as clients see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
@@ -213,4 +213,101 @@ fn leastconn_leaves_out_the_server_whose_sessions_last() {
     drop(first);
     wait_for_open(&farm, 2);
     assert_eq!(one_by_one(&farm, 4, 2), "s1 s2 ".repeat(2));
+}
+
+/// Four servers behind `source`, and clients told by PROXY headers.
+fn by_address() -> (Farm, Vec<Server>) {
+    let farm = Farm::new()
+        .frontend(r#"accept_proxy = { from = "127.0.0.0/8" }"#)
+        .backend("balance = \"source\"");
+    let names = ["s1", "s2", "s3", "s4"];
+    let servers = names.map(|name| Server::named(farm.next(), name));
+    let farm = names
+        .iter()
+        .zip(&servers)
+        .fold(farm, |farm, (name, server)| {
+            let check = r#"check = { interval = "100ms", rise = 1 }"#;
+            farm.server(name, server.address(), check)
+        });
+    (farm, servers.into())
+}
+
+/// The servers of 40 clients.
+fn servers_of_clients(farm: &Farm) -> Vec<String> {
+    let ask = |number| {
+        let mut client = farm.connect();
+        let request = format!(
+            "PROXY TCP4 192.0.2.{number} 198.51.100.1 5007 80\r\nGET / HTTP/1.1\r\nHost: x\r\n\
+             Connection: close\r\n\r\n"
+        );
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer.lines().last().unwrap_or_default().to_owned()
+    };
+    (0..40).map(ask).collect()
+}
+
+#[test]
+fn source_keeps_clients_and_moves_only_those_of_a_dead_server() {
+    let (farm, mut servers) = by_address();
+    let _backstop = farm.start();
+    farm.stats().wait_for_check("s2");
+    let before = servers_of_clients(&farm);
+    let some: BTreeSet<_> = before.iter().collect();
+    assert_eq!(some.len(), 4, "{before:?}");
+    assert_eq!(servers_of_clients(&farm), before);
+
+    servers[1].stop();
+    let refused = servers_of_clients(&farm);
+    assert_eq!(servers_of_clients(&farm), refused);
+    let moved: BTreeSet<_> = before
+        .iter()
+        .zip(&refused)
+        .inspect(|(was, now)| assert!(*was == "s2" || was == now, "{was} to {now}"))
+        .filter_map(|(was, now)| (was != now).then_some(now))
+        .collect();
+    assert!(
+        moved.len() > 1 && !moved.contains(&"s2".to_owned()),
+        "{moved:?}"
+    );
+
+    servers[1].restart();
+    wait_until("clients should be back", || {
+        servers_of_clients(&farm) == before
+    });
+}
+
+#[test]
+fn source_chooses_alike_in_every_process() {
+    let ((one, _servers), (other, _others)) = (by_address(), by_address());
+    let other = other.top("threads = 3");
+    let _processes = [one.start(), other.start()];
+    assert_eq!(servers_of_clients(&one), servers_of_clients(&other));
+}
+
+#[test]
+fn random_uses_every_server() {
+    let (farm, _servers) = two_servers("balance = \"random\"");
+    let _backstop = farm.start();
+    let seen = curl_many(&farm, 60);
+    assert_eq!(seen.values().sum::<usize>(), 60);
+    assert_eq!(seen.len(), 2, "{seen:?}");
+}
+
+#[test]
+fn first_fills_one_server_after_the_other() {
+    let farm = Farm::new().backend("balance = \"first\"");
+    let servers = ["s1", "s2"].map(|name| Server::named(farm.next(), name));
+    let farm = farm.server("s1", servers[0].address(), "maxconn = 2");
+    let farm = farm.server("s2", servers[1].address(), "maxconn = 2");
+    let _backstop = farm.start();
+    assert_eq!(one_by_one(&farm, 3, 0), "s1 s1 s1 ");
+    let _one = held(&farm, 1);
+    assert_eq!(one_by_one(&farm, 2, 1), "s1 s1 ");
+    let two = held(&farm, 2);
+    assert_eq!(one_by_one(&farm, 2, 2), "s2 s2 ");
+    drop(two);
+    wait_for_open(&farm, 1);
+    assert_eq!(one_by_one(&farm, 2, 1), "s1 s1 ");
 }
