@@ -8,6 +8,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod balance;
 mod browser;
 mod checks;
 mod chromium;
@@ -33,6 +34,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     let arguments = Arguments::from_args();
     let tests: Vec<Trial> = scenarios::trials()
+        .chain(balance::trials())
         .chain(ipv6::trials())
         .chain(browser::trials())
         .chain(checks::trials())

@@ -16,6 +16,7 @@ pub(super) struct Scene {
 
 /// A backend.
 pub(super) struct BackendScene {
+    pub(super) balance: &'static str,
     pub(super) allbackups: bool,
     pub(super) retries: usize,
     pub(super) failback: Option<Millis>,
@@ -154,14 +155,21 @@ impl BackendScene {
             down_interval: random.number(500, 4_000),
             rise: random.number(1, 3) as u32,
             fall: random.number(1, 4) as u32,
+            // Its tables are much work without optimization.
+            balance: if random.percent(3) {
+                "source"
+            } else {
+                random.one_of(&["roundrobin", "leastconn", "random", "first"])
+            },
             servers,
         }
     }
 
     fn text(&self) -> String {
         let mut text = format!(
-            "allbackups = {}\nretries = {}\ncheck = {{ interval = \"{}ms\", fast_interval = \
+            "balance = \"{}\"\nallbackups = {}\nretries = {}\ncheck = {{ interval = \"{}ms\", fast_interval = \
              \"{}ms\", down_interval = \"{}ms\", rise = {}, fall = {} }}\n",
+            self.balance,
             self.allbackups,
             self.retries,
             self.interval,

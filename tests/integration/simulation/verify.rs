@@ -1,11 +1,13 @@
 //! What must be so at every moment of a history, and at its end.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use super::scene::Millis;
 use super::world::World;
 
-const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+fn client(number: u64) -> IpAddr {
+    IpAddr::V4((number as u32).into())
+}
 
 impl World<'_> {
     /// Everything that can be seen is as it should be.
@@ -68,7 +70,8 @@ impl World<'_> {
         let in_use = &self.model.in_use[index];
         let set = self.topology.backends[index].usable();
         for _ in 0..self.random.number(1, 3) {
-            let Some(first) = set.first(NOBODY) else {
+            let client = client(self.random.number(0, u64::from(u32::MAX)));
+            let Some(first) = set.first(client) else {
                 assert!(usable.is_empty(), "a usable server was not found");
                 return;
             };
@@ -77,7 +80,7 @@ impl World<'_> {
             let alive = |position: u32| self.alive[index][position as usize];
             while !alive(tried[tried.len() - 1]) && tried.len() <= farm.retries {
                 let last = tried.len() == farm.retries;
-                let Some(next) = set.next(NOBODY, &tried, last) else {
+                let Some(next) = set.next(client, &tried, last) else {
                     assert_eq!(tried.len(), usable.len(), "an untried server is left");
                     break;
                 };
@@ -119,21 +122,29 @@ impl World<'_> {
                 "nobody is kept away"
             );
             let in_use = &self.model.in_use[index];
-            let weights: u32 = in_use
-                .iter()
-                .map(|&p| u32::from(farm.servers[p as usize].weight))
-                .sum();
+            let weight = |position: u32| u32::from(farm.servers[position as usize].weight);
+            let weights: u32 = in_use.iter().map(|&position| weight(position)).sum();
             let set = self.topology.backends[index].usable();
             let mut served = vec![0; farm.servers.len()];
-            for _ in 0..6 * weights {
-                served[set.first(NOBODY).unwrap() as usize] += 1;
+            let sessions = 6 * weights * in_use.len() as u32;
+            for number in 0..sessions {
+                served[set.first(client(number.into())).unwrap() as usize] += 1;
             }
             for &position in in_use {
-                let weight = farm.servers[position as usize].weight;
-                assert_eq!(
-                    served[position as usize],
-                    6 * weight,
-                    "the share of s{position}"
+                let (served, even) = (served[position as usize], in_use.len() as u32);
+                let share = sessions * weight(position) / weights;
+                let wanted = match farm.balance {
+                    "roundrobin" => share..=share,
+                    // No session stays open here, so all are equal.
+                    "leastconn" => sessions / even..=sessions / even,
+                    "first" if position == in_use[0] => sessions..=sessions,
+                    "first" => 0..=0,
+                    // A matter of chance.
+                    _ => 0..=sessions,
+                };
+                assert!(
+                    wanted.contains(&served),
+                    "{served} on s{position}, {wanted:?}"
                 );
             }
         }
