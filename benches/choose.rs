@@ -1,6 +1,7 @@
 //! Choosing a backend and a server, and reading a large configuration.
 //!
-//! `cargo bench --bench choose`. Nothing here may depend on the number of servers but the last.
+//! `cargo bench --bench choose`. Choosing may not depend on the number of servers; that of `leastconn`
+//! compares 256 at most.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -15,7 +16,7 @@ const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 const SERVERS: [u32; 3] = [10, 1_000, 10_000];
 
-fn text(servers: u32) -> String {
+fn text(servers: u32, balance: &str) -> String {
     let mut text = String::from(
         r#"
 [defaults]
@@ -31,9 +32,9 @@ default_backend = "main"
 [backends.spare]
 servers = [{ name = "s", address = "10.0.0.1:80" }]
 [backends.main]
-servers = [
 "#,
     );
+    let _ = writeln!(text, "balance = \"{balance}\"\nservers = [");
     for index in 0..servers {
         let (high, low) = (index / 250, index % 250 + 1);
         let _ = writeln!(
@@ -49,8 +50,8 @@ fn parse(text: &str) -> Config {
     loaded.unwrap_or_else(|report| panic!("{report}")).config
 }
 
-fn topology(servers: u32) -> Topology {
-    let topology = Topology::build(&parse(&text(servers)), 1, Instant::now());
+fn topology(servers: u32, balance: &str) -> Topology {
+    let topology = Topology::build(&parse(&text(servers, balance)), 1, Instant::now());
     for server in topology.servers() {
         server.set_address(SocketAddr::from(([10, 0, 0, 1], 80)));
     }
@@ -63,7 +64,7 @@ fn topology(servers: u32) -> Topology {
 fn choose(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("choose");
     for servers in SERVERS {
-        let topology = topology(servers);
+        let topology = topology(servers, "roundrobin");
         let frontend = &topology.frontends[0];
         let backend = &topology.backends[1];
         assert_eq!(backend.usable().nbsrv(), servers);
@@ -83,13 +84,41 @@ fn choose(criterion: &mut Criterion) {
         });
     }
     group.finish();
+    others(criterion);
     let mut group = criterion.benchmark_group("read a configuration");
     group.sample_size(10);
     for servers in SERVERS {
-        let text = text(servers);
+        let text = text(servers, "roundrobin");
         group.bench_function(BenchmarkId::from_parameter(servers), |bencher| {
             bencher.iter(|| parse(black_box(&text)));
         });
+    }
+}
+
+/// The algorithms beside round robin, on a farm where every server has sessions.
+fn others(criterion: &mut Criterion) {
+    for balance in ["leastconn", "source", "random", "first"] {
+        let mut group = criterion.benchmark_group(balance);
+        for servers in SERVERS {
+            let topology = topology(servers, balance);
+            let backend = &topology.backends[1];
+            for (server, open) in backend.servers.iter().zip((1..=3).cycle()) {
+                (0..open).for_each(|_| server.counters.enter(0, 0));
+            }
+            let mut client = 0;
+            group.bench_function(BenchmarkId::new("choose", servers), |bencher| {
+                bencher.iter(|| {
+                    client += 1;
+                    backend
+                        .usable()
+                        .first(IpAddr::V4(Ipv4Addr::from_bits(client)))
+                });
+            });
+            group.bench_function(BenchmarkId::new("state change", servers), |bencher| {
+                bencher.iter(|| backend.recompute(Instant::now()));
+            });
+        }
+        group.finish();
     }
 }
 
