@@ -2,7 +2,7 @@
 //! follows events. The terminal never waits for either.
 
 use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
@@ -67,10 +67,7 @@ fn answer(socket: &Path, command: &str) -> io::Result<String> {
 }
 
 fn event(line: &str) -> Told {
-    serde_json::from_str(line).map_or_else(
-        |_| Told::NoEvents(line.to_owned()),
-        |happened| Told::Happened(happened),
-    )
+    serde_json::from_str(line).map_or_else(|_| Told::NoEvents(line.to_owned()), Told::Happened)
 }
 
 /// Starts both threads. They end when nobody listens to them any more.
@@ -81,7 +78,7 @@ pub(super) fn start(socket: &Path, messages: Sender<Message>, orders: Receiver<S
     thread::spawn(move || keep_following(&following, &messages));
 }
 
-fn keep_looking(socket: &PathBuf, messages: &Sender<Message>, orders: &Receiver<String>) {
+fn keep_looking(socket: &Path, messages: &Sender<Message>, orders: &Receiver<String>) {
     let tell = |told| messages.send(Message::Told(told)).is_ok();
     while tell(Told::Looked(look(socket))) {
         match orders.recv_timeout(LOOK_EVERY) {
@@ -95,7 +92,7 @@ fn keep_looking(socket: &PathBuf, messages: &Sender<Message>, orders: &Receiver<
     }
 }
 
-fn keep_following(socket: &PathBuf, messages: &Sender<Message>) {
+fn keep_following(socket: &Path, messages: &Sender<Message>) {
     let tell = |told| messages.send(Message::Told(told)).is_ok();
     loop {
         if let Ok(stream) = ctl::ask(socket, "show events json -w") {

@@ -7,6 +7,8 @@
 mod routes;
 mod table;
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
@@ -104,17 +106,20 @@ fn draw_head(model: &Model, palette: Palette, area: Rect, buffer: &mut Buffer) {
         return Line::raw(format!("Asking {} …", model.socket)).render(area, buffer);
     };
     let process = &snapshot.process;
-    let uptime = figures::age(std::time::Duration::from_secs(process.uptime));
-    let mut words = format!("{} · ", servers(&snapshot.rows));
-    if process.stopping {
-        words += "stopping · ";
-    }
-    if !process.reload_error.is_empty() {
-        words += "the last reload failed · ";
-    }
-    words += &format!(
-        "{} sessions, {}/s · {} pid {} up {uptime} · {}",
-        process.sessions, process.rate, process.node, process.pid, snapshot.level
+    let uptime = figures::age(Duration::from_secs(process.uptime));
+    let stopping = if process.stopping { " · stopping" } else { "" };
+    let reload = match &*process.reload_error {
+        "" => "",
+        _ => " · the last reload failed",
+    };
+    let words = format!(
+        "{}{stopping}{reload} · {} sessions, {}/s · {} pid {} up {uptime} · {}",
+        servers(&snapshot.rows),
+        process.sessions,
+        process.rate,
+        process.node,
+        process.pid,
+        snapshot.level
     );
     let bold = Style::new().add_modifier(Modifier::BOLD);
     Line::styled(words, bold).render(area, buffer);
@@ -202,14 +207,17 @@ fn draw_foot(model: &Model, palette: Palette, area: Rect, buffer: &mut Buffer) {
 }
 
 fn usual_foot(model: &Model) -> String {
-    let mut words = String::new();
-    if !model.filter.is_empty() {
-        words += &format!("/{} · ", model.filter);
-    }
-    if !model.order.words().is_empty() {
-        words += &format!("{} · ", model.order.words());
-    }
-    words + "d drain  m maint  r ready  w weight  e events  / filter  s sort  ? help  q quit"
+    let filter = match &*model.filter {
+        "" => String::new(),
+        filter => format!("/{filter} · "),
+    };
+    let order = match model.order.words() {
+        "" => String::new(),
+        words => format!("{words} · "),
+    };
+    format!(
+        "{filter}{order}d drain  m maint  r ready  w weight  e events  / filter  s sort  ? help  q quit"
+    )
 }
 
 fn draw_help(area: Rect, buffer: &mut Buffer) {
