@@ -67,7 +67,7 @@ impl Overview {
     fn add(&mut self, server: &Server) {
         self.servers += 1;
         let status = server.status();
-        let standing = Standing::of(&status, status.weight.unwrap_or(server.config.weight));
+        let standing = Standing::of(&status, status.weight_or(server.config.weight));
         // One that is new may not have been checked yet.
         let is_failing = standing == Standing::GoingDown && check_failed(&status);
         let is_out = !matches!(

@@ -224,7 +224,7 @@ impl<'a> Row<'a> {
             proxy_number: backend_number(topology, backend),
             server_number: server.id.position + 1,
             status: status.to_string().into(),
-            standing: Standing::of(&status, status.weight.unwrap_or(server.config.weight)),
+            standing: Standing::of(&status, status.weight_or(server.config.weight)),
             tally: Tally::of(&server.counters),
             limit: limit(server.maxconn()),
             queue: Waiting::default(),
@@ -278,7 +278,7 @@ impl Farm {
     fn of_server(server: &Server, status: &ServerStatus, in_use: bool, now: Instant) -> Self {
         let checked = status.check.is_some();
         Self {
-            weight: status.weight.unwrap_or(server.config.weight).into(),
+            weight: status.weight_or(server.config.weight).into(),
             active: u32::from(!server.config.backup),
             backup: u32::from(server.config.backup),
             in_use,
@@ -361,10 +361,7 @@ fn last_session(topology: &Topology, counters: &Counters, now: Instant) -> Optio
 fn server_address(server: &Server) -> String {
     match server.address() {
         Some(address) => address.to_string(),
-        None => format!(
-            "{}:{}",
-            server.config.address.host, server.config.address.port
-        ),
+        None => server.config.address.to_string(),
     }
 }
 

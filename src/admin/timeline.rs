@@ -59,7 +59,10 @@ fn what(event: &Event) -> String {
         } => format!("{server} has weight {to} in place of {from}"),
         Event::AddressChanged {
             server, from, to, ..
-        } => format!("{server} has moved from {from} to {to}"),
+        } => match from {
+            Some(from) => format!("{server} has moved from {from} to {to}"),
+            None => format!("{server} took {to}"),
+        },
         Event::ChecksSwitched { server, on, .. } => {
             let how = if *on { "checked again" } else { "not checked" };
             format!("{server} is {how}")

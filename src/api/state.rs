@@ -7,7 +7,7 @@ use super::Api;
 use super::command::{Answer, Client};
 use crate::admin::row::backend_number;
 use crate::config::CheckConfig;
-use crate::topology::status::{Admin, Checking, ServerStatus, State};
+use crate::topology::status::{Admin, Checking, ServerStatus, Slot, State};
 use crate::topology::{Backend, Server, Topology};
 
 const HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state \
@@ -38,11 +38,11 @@ fn line(topology: &Topology, backend: &Backend, server: &Server, now: Instant) -
     let status = server.status();
     let configured = &server.config.address;
     let address = server.address();
-    let name = configured.host.parse::<std::net::IpAddr>().is_err();
+    let (host, service) = names(server, &status);
     let mut line = String::with_capacity(128);
     let _ = writeln!(
         line,
-        "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} 0 0 {} {} - 0 {} {} {} {}",
+        "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} 0 0 {} {} {} 0 {} {} {} {}",
         backend_number(topology, backend),
         backend.config.name,
         server.id.position + 1,
@@ -50,7 +50,7 @@ fn line(topology: &Topology, backend: &Backend, server: &Server, now: Instant) -
         address.map_or("-".to_owned(), |address| address.ip().to_string()),
         operational(&status),
         administrative(&status),
-        status.weight.unwrap_or(server.config.weight),
+        server.weight(),
         server.config.weight,
         now.saturating_duration_since(status.since).as_secs(),
         check_status(&status),
@@ -61,8 +61,9 @@ fn line(topology: &Topology, backend: &Backend, server: &Server, now: Instant) -
             .map_or(CheckConfig::default().rise, |check| check.health),
         check_state(server, &status),
         u32::from(server.config.agent.is_some()) * (CONFIGURED | ENABLED | AGENT),
-        if name { configured.host.as_str() } else { "-" },
+        host,
         address.map_or(configured.port, |address| address.port()),
+        service,
         server
             .config
             .check
@@ -86,6 +87,17 @@ fn line(topology: &Topology, backend: &Backend, server: &Server, now: Instant) -
     line
 }
 
+/// `srv_fqdn` and `srvrecord`: the name that has its address, and the one whose record says so.
+fn names<'a>(server: &'a Server, status: &'a ServerStatus) -> (&'a str, &'a str) {
+    let configured = &server.config.address;
+    if configured.is_srv() {
+        let target = status.record.as_ref().map(|record| record.target.as_str());
+        return (target.unwrap_or("-"), &configured.host);
+    }
+    let name = configured.is_name().then_some(configured.host.as_str());
+    (name.unwrap_or("-"), "-")
+}
+
 /// `srv_op_state`: 0 stopped, 1 starting, 2 running, 3 stopping.
 fn operational(status: &ServerStatus) -> u32 {
     match status.state {
@@ -103,7 +115,11 @@ fn administrative(status: &ServerStatus) -> u32 {
         Admin::Drain => 8,
         Admin::Maintenance => 1,
     };
-    let no_address = if status.unresolved { 32 } else { 0 };
+    let no_address = if status.unresolved || status.slot != Slot::Taken {
+        32
+    } else {
+        0
+    };
     wanted | no_address
 }
 

@@ -62,8 +62,10 @@ pub async fn run(
         First::After(delay) => sleep(delay).await,
         First::AtOnce(known, delay) => {
             let place = known.places.acquire().await;
-            let report = probe.run(&server).await;
-            supervisor.check_finished(&server, report);
+            if !server.is_unattended() {
+                let report = probe.run(&server).await;
+                supervisor.check_finished(&server, report);
+            }
             drop(place);
             drop(known);
             wait(
@@ -80,12 +82,16 @@ pub async fn run(
         while server.is_unattended() {
             server.check_asked_for().await;
         }
-        let began = Instant::now();
+        let (began, checked) = (Instant::now(), server.address());
         let report = if hurried {
             probe.run_hurried(&server).await
         } else {
             probe.run(&server).await
         };
+        if server.address() != checked {
+            // It says nothing of the machine that is meant now.
+            continue;
+        }
         hurried &= !report.status.passed();
         let mut interval = varied(supervisor.check_finished(&server, report), spread, random());
         if hurried && server.is_up() {

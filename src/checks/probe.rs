@@ -126,7 +126,7 @@ pub(super) async fn address(
         .or_else(|| server.address().map(|address| address.port()))
         .unwrap_or(server.config.address.port);
     let found = match host {
-        Some(host) => crate::resolver::look_up(host).await,
+        Some(host) => crate::resolver::look_up(host, &server.config.resolve).await,
         None => server.address().map(|address| address.ip()),
     };
     found.map(|ip| SocketAddr::new(ip, port)).ok_or_else(|| {

@@ -91,9 +91,12 @@ impl Schedule {
             Arc::new(Semaphore::new(checker::AT_ONCE)),
         );
         let end = Instant::now() + KNOWN_BEFORE;
+        let is_new = |server: &Server| running.known(server.key).is_none();
+        // Whoever is not found in time is found later.
+        let _ = timeout_at(end, resolver::introduce(next, is_new)).await;
         let mut meetings = JoinSet::new();
         for server in next.servers() {
-            if running.known(server.key).is_some() {
+            if !is_new(server) {
                 continue;
             }
             let timeouts = next.backend(server.id.backend).config.timeout;
@@ -187,9 +190,8 @@ impl Schedule {
     }
 }
 
-/// Looks up a new server's name and checks it once, if it is to be known before its first session.
+/// Checks a new server once, if it is to be known before its first session.
 async fn meet(server: &Server, timeouts: &ServerTimeouts) -> Option<CheckReport> {
-    resolver::look_up_new(server).await;
     let check = server.config.check.as_ref()?;
     let wanted = server.config.policy.init_state == InitState::Known && !server.is_unattended();
     if !wanted {

@@ -1,7 +1,6 @@
 //! `backstop check --probe`: what one check of every server finds now.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +40,8 @@ enum Finding {
     Checked(CheckReport),
     /// The server's name has no address.
     NoAddress,
+    /// The server's name has no address left for it.
+    Vacant,
     /// The time for all checks was over before.
     TimeIsUp,
 }
@@ -55,10 +56,7 @@ pub fn probe(path: &Path) -> Option<Probed> {
     Some(match runtime {
         Ok(runtime) => {
             let end = Instant::now() + LIMIT;
-            let probed = LocalSet::new().block_on(&runtime, probe_all(&config, end));
-            // A look-up that hangs would else be waited for.
-            runtime.shutdown_background();
-            probed
+            LocalSet::new().block_on(&runtime, probe_all(&config, end))
         }
         Err(error) => Probed {
             passed: false,
@@ -69,6 +67,7 @@ pub fn probe(path: &Path) -> Option<Probed> {
 
 async fn probe_all(config: &Config, end: Instant) -> Probed {
     let topology = Topology::build(config, 1, Instant::now());
+    let _ = timeout_at(end.into(), resolver::introduce(&topology, |_| true)).await;
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut probes = JoinSet::new();
     for (index, server) in topology.servers().enumerate() {
@@ -92,16 +91,17 @@ async fn probe_all(config: &Config, end: Instant) -> Probed {
 }
 
 async fn probe_one(server: &Server, timeouts: &ServerTimeouts) -> Finding {
-    let configured = &server.config.address;
     let own_host = server
         .config
         .check
         .as_ref()
         .and_then(|check| check.host.as_ref());
-    match resolver::look_up(&configured.host).await {
-        Some(ip) => server.set_address(SocketAddr::new(ip, configured.port)),
-        None if own_host.is_none() => return Finding::NoAddress,
-        None => {}
+    if server.address().is_none() && own_host.is_none() {
+        return match server.config.slot {
+            // The first of a template has an address if its name has one.
+            Some(ref slot) if slot.number > 1 => Finding::Vacant,
+            _ => Finding::NoAddress,
+        };
     }
     let unchecked = || CheckConfig {
         timeout: timeouts.connect.or(Some(ONE_CHECK)),
@@ -139,7 +139,11 @@ fn report(findings: &[(&Arc<Server>, Finding)]) -> Probed {
 
 impl Finding {
     fn passed(&self) -> bool {
-        matches!(self, Self::Checked(report) if report.status.passed())
+        match self {
+            Self::Checked(report) => report.status.passed(),
+            Self::Vacant => true,
+            Self::NoAddress | Self::TimeIsUp => false,
+        }
     }
 
     fn told(&self, server: &Server) -> String {
@@ -150,6 +154,10 @@ impl Finding {
                     "FAILED  the name {} does not resolve",
                     server.config.address.host
                 );
+            }
+            Self::Vacant => {
+                let host = &server.config.address.host;
+                return format!("spare   {host} has no address for it");
             }
             Self::TimeIsUp => {
                 return format!(

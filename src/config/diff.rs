@@ -180,7 +180,7 @@ impl Difference {
         for server in &b.servers {
             let path = format!("server {}/{}", b.name, server.name);
             match before.get(server.name.as_str()).copied() {
-                None => self.add(format!("{path} at {} is new", address(server))),
+                None => self.add(format!("{path} at {} is new", server.address)),
                 Some(before) => self.server(&path, (old, before), (new, server)),
             }
         }
@@ -213,8 +213,7 @@ impl Difference {
         if a.address != b.address {
             self.add(format!(
                 "{of} is at {} in place of {}; sessions there go on to their end",
-                address(b),
-                address(a)
+                b.address, a.address
             ));
         }
         self.setting(of, "weight", &a.weight, &b.weight);
@@ -228,6 +227,7 @@ impl Difference {
             (a, b) if a != b => self.add(format!("{of}: `check` changes, and it is checked anew")),
             _ => {}
         }
+        self.opaque(of, "resolve", &a.resolve, &b.resolve);
         self.opaque(of, "agent", &a.agent, &b.agent);
         let tracked = |config: &Config, server: &ServerConfig| {
             server.track.map_or("none".to_owned(), |id| {
@@ -329,15 +329,6 @@ fn rules(config: &Config, frontend: &FrontendConfig) -> Vec<String> {
         format!("{} {shown:?}", config.backend(rule.backend))
     });
     rules.collect()
-}
-
-fn address(server: &ServerConfig) -> String {
-    let (host, port) = (&server.address.host, server.address.port);
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
 }
 
 fn by_name<T>(items: &[T], name: fn(&T) -> &String) -> HashMap<&str, &T> {

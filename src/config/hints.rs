@@ -40,6 +40,7 @@ pub(super) enum Kind {
     Hook,
     AcceptProxy,
     SourceRate,
+    Resolve,
 }
 
 impl Kind {
@@ -79,6 +80,7 @@ impl Kind {
             Self::Hook => "this hook",
             Self::AcceptProxy => "`accept_proxy`",
             Self::SourceRate => "`source_rate_limit`",
+            Self::Resolve => "`resolve`",
         }
     }
 
@@ -118,6 +120,7 @@ impl Kind {
             Self::Hook => "in a hook",
             Self::AcceptProxy => "in `accept_proxy`",
             Self::SourceRate => "in `source_rate_limit`",
+            Self::Resolve => "in `resolve`",
         }
     }
 
@@ -142,6 +145,7 @@ impl Kind {
             Self::ClientSocket | Self::ServerSocket => "a table such as `{ keepalive = \"60s\" }`",
             Self::AcceptProxy => "a table such as `{ from = \"10.0.0.0/8\" }`",
             Self::SourceRate => "a number or a table such as `{ sessions = 100, per = \"10s\" }`",
+            Self::Resolve => "a table such as `{ prefer = \"ipv4\" }`",
             Self::Silence => "a table such as `{ after = \"1s\", sessions = 3 }`",
             Self::User => {
                 "a table such as `{ name = \"ops\", password_hash = \"$argon2id$…\", role = \"admin\" }`"
@@ -305,7 +309,7 @@ fn other_name(kind: Kind, key: &str) -> Option<String> {
 
 /// The same for limits.
 fn other_limit(kind: Kind, key: &str) -> Option<String> {
-    use Kind::{Backend, File, Frontend, Server};
+    use Kind::{Backend, File, Frontend, Resolve, Server};
     let say = |text: &str| Some(text.to_owned());
     match (kind, key) {
         (Backend, "maxconn" | "fullconn") => {
@@ -321,6 +325,18 @@ fn other_limit(kind: Kind, key: &str) -> Option<String> {
             say("write `check = { send_proxy = \"v1\" }`")
         }
         (Server, "maxqueue") => say("write `maxqueue` in the backend, which has one queue"),
+        (Server, "resolvers" | "resolve-prefer" | "resolve_prefer") => {
+            say("write `resolve = { nameservers = \"10.0.0.53\", prefer = \"ipv4\" }`")
+        }
+        (Server | Backend, "server-template" | "server_template") => {
+            say("write `count` beside `name` and `address`: \
+             `{ name = \"web\", address = \"app.example:80\", count = 5 }`")
+        }
+        (Server, "init-addr" | "init_addr") => {
+            say("remove it: names are looked up at the start and later, and keep nothing waiting")
+        }
+        (File, "resolvers") => say("write `resolve = { … }` in `[defaults]`"),
+        (Resolve, "hold") => say("write `hold_valid`, `hold_nx` or `hold_obsolete`"),
         (Server, "minconn") => say("write `maxconn`"),
         (File, "ulimit-n" | "ulimit_n" | "maxsock") => {
             say("remove it: the limit of descriptors is raised as far as allowed; write `maxconn`")

@@ -18,6 +18,7 @@ pub mod operation;
 pub mod policy;
 mod raw;
 pub mod report;
+pub mod resolve;
 mod secrets;
 pub mod session_format;
 pub mod stats;
@@ -26,7 +27,8 @@ mod validate;
 pub mod value;
 mod warn;
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,6 +42,7 @@ pub use self::log::{LogConfig, LogFormat, LogLevel, SessionLog};
 use self::operation::{ApiConfig, EventsConfig, PrivilegesConfig, StateConfig};
 use self::policy::{FailoverPolicy, ServerPolicy};
 use self::report::{Problem, Report, Span};
+use self::resolve::ResolveConfig;
 use self::session_format::SessionFormat;
 pub use self::stats::StatsConfig;
 
@@ -113,10 +116,13 @@ pub fn parse(
     }
     problems.extend(syntax.problems);
     let config = validate::config(&raw, &mut problems);
+    // Servers of one entry have the same faults.
+    problems.dedup();
     match config.filter(|_| problems.is_empty()) {
         None => Err(Report::new(file_name, &*shown, problems)),
         Some(config) => {
-            let warnings = warn::warnings(&raw, &config);
+            let mut warnings = warn::warnings(&raw, &config);
+            warnings.dedup();
             Ok(Loaded {
                 config,
                 warnings: Report::new(file_name, &*shown, warnings),
@@ -321,6 +327,10 @@ pub struct ServerConfig {
     pub name: String,
     /// Where it listens.
     pub address: ServerAddress,
+    /// How its name is looked up, if it has one.
+    pub resolve: ResolveConfig,
+    /// Which of several servers it is that share a name's addresses, if it is one of those.
+    pub slot: Option<SlotConfig>,
     /// Used only when no primary is usable.
     pub backup: bool,
     /// Used only when the lower tiers lack servers; 0 unless set.
@@ -346,6 +356,39 @@ pub struct ServerConfig {
 pub struct ServerAddress {
     /// A name, or an IP address without brackets.
     pub host: String,
-    /// 1 to 65535.
+    /// 1 to 65535; 0 if the name's SRV records say it.
     pub port: u16,
+}
+
+impl ServerAddress {
+    /// Whether host and port are what the name's SRV records say.
+    pub fn is_srv(&self) -> bool {
+        self.port == 0
+    }
+
+    /// Whether it has to be looked up, and may be somewhere else tomorrow.
+    pub fn is_name(&self) -> bool {
+        self.host.parse::<IpAddr>().is_err()
+    }
+}
+
+impl fmt::Display for ServerAddress {
+    /// As it is written in a file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.host, self.port) {
+            (host, 0) => f.write_str(host),
+            (host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            (host, port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// One of the servers that one entry of `servers` with `count` stands for ("server-template").
+/// Each takes another one of the name's addresses; those that are left over wait for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotConfig {
+    /// The entry's own name, which is the same for all of them.
+    pub template: String,
+    /// 1 for the first.
+    pub number: u32,
 }

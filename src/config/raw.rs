@@ -29,6 +29,7 @@ mod log;
 mod operation;
 mod policy;
 mod process;
+mod resolve;
 mod servers;
 mod socket;
 mod stats;
@@ -38,6 +39,7 @@ pub(super) use self::check::RawCheck;
 use self::check::check_settings;
 pub(super) use self::hooks::RawHook;
 pub(super) use self::policy::{RawFailover, RawPolicy, SendProxy};
+pub(super) use self::resolve::RawResolve;
 use self::servers::backend;
 pub(super) use self::servers::{RawBackend, RawServer};
 pub(super) use self::stats::{RawStats, RawUser};
@@ -78,6 +80,7 @@ pub(super) struct RawDefaults {
     pub(super) retries: Option<u32>,
     pub(super) failover: RawFailover,
     pub(super) policy: RawPolicy,
+    pub(super) resolve: RawResolve,
     pub(super) check: RawCheck,
 }
 
@@ -200,6 +203,10 @@ fn defaults(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawDefaults> {
         retries: fields.read("retries", |item| retries(r, item)).given(),
         failover: policy::failover(r, &mut fields),
         policy: policy::policy(r, &mut fields),
+        resolve: fields
+            .read("resolve", |item| resolve::resolve(r, item))
+            .given()
+            .unwrap_or_default(),
         check: fields
             .read("check", |item| check_settings(r, item))
             .given()

@@ -11,7 +11,7 @@ mod expand;
 use std::ops::Range;
 use std::path::PathBuf;
 
-pub use self::address::{bind_address, host, overlap, server_address};
+pub use self::address::{bind_address, host, name_server, overlap, server_address};
 pub use self::duration::{duration, shown, with_unit};
 pub use self::expand::expand;
 use super::check::Secret;

@@ -73,7 +73,9 @@ const NO_SERVER: &str = "a server that falls silent keeps its session for ever";
 
 fn servers(raw: &RawBackend, warnings: &mut Vec<Problem>) {
     for server in &raw.servers {
-        let name = server.name.as_ref().map_or("", |name| &name.value);
+        let template = server.slot.as_ref().map(|slot| &slot.template);
+        let name = server.name.as_ref().map(|name| &name.value);
+        let name = template.or(name).map_or("", String::as_str);
         if server.backup && server.check.is_none() && server.track.is_none() {
             let problem = Problem::warning(format!("backup `{name}` has no check"))
                 .at(server.span)

@@ -10,7 +10,7 @@ pub mod journal;
 pub mod record;
 pub mod words;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::topology::status::{Admin, CheckReport, HoldReason, State, Toll};
@@ -54,8 +54,8 @@ pub enum Event {
     AddressChanged {
         /// `backend/server`.
         server: String,
-        /// Where sessions went before.
-        from: SocketAddr,
+        /// Where sessions went before; `None` if it waited for an address.
+        from: Option<SocketAddr>,
         /// Where they go now.
         to: SocketAddr,
         /// Who changed it.
@@ -233,6 +233,20 @@ pub enum Reason {
         host: String,
         /// Whether it resolves now.
         resolves: bool,
+    },
+    /// Whether its name has this address.
+    Address {
+        /// The name.
+        host: String,
+        /// The address.
+        ip: IpAddr,
+        /// Whether the name has it now.
+        has: bool,
+    },
+    /// What its SRV record says.
+    Service {
+        /// The record's name.
+        host: String,
     },
 }
 

@@ -1,5 +1,6 @@
 //! An event with its number and its time, and its JSON form.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -115,6 +116,14 @@ enum Cause<'a> {
         host: &'a str,
         resolves: bool,
     },
+    Address {
+        host: &'a str,
+        address: IpAddr,
+        has: bool,
+    },
+    Service {
+        host: &'a str,
+    },
     MarkedDown,
     PrimaryUp,
     Held {
@@ -194,7 +203,11 @@ impl<'a> Fields<'a> {
             } => self.moved(from, to, reason),
             Event::AddressChanged {
                 from, to, reason, ..
-            } => self.moved(from, to, reason),
+            } => {
+                self.from = from.map(|from| from.to_string());
+                self.to = Some(to.to_string());
+                self.cause = Some(reason.into());
+            }
             Event::ChecksSwitched { on, reason, .. } => {
                 let word = |on| if on { "on" } else { "off" };
                 self.moved(&word(!on), &word(*on), reason);
@@ -277,6 +290,12 @@ impl<'a> From<&'a Reason> for Cause<'a> {
                 host,
                 resolves: *resolves,
             },
+            Reason::Address { host, ip, has } => Self::Address {
+                host,
+                address: *ip,
+                has: *has,
+            },
+            Reason::Service { host } => Self::Service { host },
         }
     }
 }

@@ -98,6 +98,11 @@ impl fmt::Display for Reason {
             } => {
                 write!(f, "the name \"{host}\" does not resolve")
             }
+            Self::Address { host, ip, has } => match has {
+                true => write!(f, "{host} has {ip} now"),
+                false => write!(f, "{host} does not have {ip} any more"),
+            },
+            Self::Service { host } => write!(f, "{host} says so"),
         }
     }
 }
@@ -184,7 +189,13 @@ impl fmt::Display for Event {
             ),
             Self::AddressChanged {
                 server,
-                from,
+                from: None,
+                to,
+                reason,
+            } => write!(f, "Server {server} took {to}, reason: {reason}."),
+            Self::AddressChanged {
+                server,
+                from: Some(from),
                 to,
                 reason,
             } => write!(

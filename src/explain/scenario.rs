@@ -25,7 +25,10 @@ impl Scenario {
             // Nobody connects; any address makes the name one that resolves.
             let port = server.config.address.port;
             server.set_address(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
-            server.update(|status| up(status, now));
+            server.update(|status| {
+                status.occupy(None);
+                up(status, now);
+            });
         }
         for backend in &topology.backends {
             backend.recompute(now);

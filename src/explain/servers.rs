@@ -66,10 +66,13 @@ pub fn passed_over(backend: &Backend, position: u32, now: Instant) -> Option<Str
     }
     let server = backend.server(position);
     let status = server.status();
-    let (state, hold) = (status.state, status.hold);
+    let (state, hold, waits) = (status.state, status.hold, status.awaits_address());
     drop(status);
     Some(match state {
         State::Down => "down".into(),
+        State::Maintenance if waits => {
+            format!("{} has no address for it", server.config.address.host)
+        }
         State::Maintenance => "in maintenance".into(),
         State::Drain => "draining".into(),
         _ if server.address().is_none() => "its name does not resolve".into(),

@@ -57,7 +57,7 @@ fn servers(backend: &Backend) -> String {
         let configured = &server.config.address;
         let address = match server.address() {
             Some(address) => address.to_string(),
-            None => format!("{}:{}", configured.host, configured.port),
+            None => configured.to_string(),
         };
         let state = match server.status().state {
             State::Up | State::Unchecked => "UP",

@@ -203,7 +203,7 @@ impl Process {
             Ok(cut)
         });
         drop(local);
-        // A look-up that no name server answers would keep its thread, and us, for much longer.
+        // A thread that works out a password, or waits for a disk, is not waited for.
         runtime.shutdown_background();
         cut
     }
@@ -222,8 +222,9 @@ impl Process {
             (None, None) => {}
         }
         supervisor.resume_probations();
-        resolver::resolve_all(&topology, &supervisor).await;
-        tokio::task::spawn_local(resolver::run(current.clone(), Rc::clone(&supervisor)));
+        let names = resolver::resolve_all(&topology, &supervisor).await;
+        let resolving = resolver::run(current.clone(), Rc::clone(&supervisor), names);
+        tokio::task::spawn_local(resolving);
         let schedule = Schedule::new(current.clone(), Rc::clone(&supervisor));
         schedule.start(self.config.spread_checks).await;
         let ticking = tick(

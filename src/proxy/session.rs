@@ -185,6 +185,8 @@ mod tests {
     #[test]
     fn a_session_is_small() {
         let size = size(run);
-        assert!(size <= 648, "{size} bytes");
+        // 40 of them because hickory-net has tokio know runtimes of several threads too, which makes
+        // each of its handles larger.
+        assert!(size <= 688, "{size} bytes");
     }
 }

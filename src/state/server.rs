@@ -31,6 +31,9 @@ pub struct SavedServer {
     weight: Option<u16>,
     /// What `weight` took the place of: a configuration that says something new wins.
     configured_weight: u16,
+    /// The address of one of a template, which its name may have given to another by now.
+    #[serde(default)]
+    at: Option<SocketAddr>,
     /// The operator's address.
     moved_to: Option<SocketAddr>,
     /// What its agent wants.
@@ -78,6 +81,7 @@ impl SavedServer {
             checked: status.checking == Checking::Wanted,
             weight: status.weight,
             configured_weight: server.config.weight,
+            at: server.address().filter(|_| server.config.slot.is_some()),
             moved_to: status.address,
             agent_admin: status.agent.admin,
             agent_down: status.agent.down,
@@ -96,9 +100,14 @@ impl SavedServer {
             return Some(format!("it was at {} then", self.address));
         }
         let weight_holds = self.configured_weight == server.config.weight;
-        if let Some(moved) = self.moved_to {
-            server.set_address(moved);
+        let is_slot = server.config.slot.is_some();
+        let at = self.moved_to.or(self.at.filter(|_| is_slot));
+        if let Some(at) = at {
+            server.set_address(at);
+            server.update(|status| status.occupy(None));
         }
+        // What was found of a machine is of no use without its address.
+        let known = !is_slot || at.is_some();
         server.update(|status| {
             status.admin = self.admin;
             if !self.checked {
@@ -114,7 +123,7 @@ impl SavedServer {
                     down: self.agent_down.clone(),
                 };
             }
-            if let Some(down) = &self.down {
+            if let Some(down) = self.down.as_ref().filter(|_| known) {
                 down.apply(status);
             }
             status.was_silent = self.silent;

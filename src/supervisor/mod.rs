@@ -4,6 +4,7 @@
 //! backend's usable set, the event) is computed at once. It lives on the control thread, so
 //! nothing here needs a lock of its own.
 //!
+//! - `address`: where servers are.
 //! - [`operator`]: what somebody wants.
 //! - [`recovery`]: what a server that comes back has to go through.
 //! - [`reload`]: another configuration in the place of the one that runs.
@@ -11,6 +12,7 @@
 //! - `told`: checks in the log.
 //! - [`shutdown`]: sessions that end because a server's state changed.
 
+mod address;
 pub mod operator;
 pub mod recovery;
 pub mod reload;
@@ -20,18 +22,17 @@ mod told;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::routes::Destination;
 use crate::config::policy::{InitState, OnError};
-use crate::events::{Event, Journal, Reason, ServerChange};
+use crate::events::{Journal, Reason, ServerChange};
 use crate::id::Key;
 use crate::proxy::Sessions;
 use crate::topology::server::Observed;
-use crate::topology::status::{AgentVerdict, CheckReport, CheckStatus, ServerStatus, State};
+use crate::topology::status::{AgentVerdict, CheckReport, CheckStatus, ServerStatus, Slot, State};
 use crate::topology::{Backend, Current, Server, Topology};
 
 /// Turns facts about servers into states, usable sets and events.
@@ -103,6 +104,11 @@ impl Supervisor {
             }
         });
         let first = before.status.is_none();
+        server.update(|status| {
+            if status.slot == Slot::Arriving {
+                status.slot = Slot::Taken;
+            }
+        });
         self.judge(server, passed, Reason::Check(report));
         self.log_check(server, before);
         if first && !passed && server.config.policy.init_state == InitState::Known {
@@ -148,61 +154,6 @@ impl Supervisor {
         Some(fast)
     }
 
-    /// Takes the address that a server's name resolved to.
-    pub fn address_found(self: &Rc<Self>, server: &Arc<Server>, address: SocketAddr) {
-        if server.status().address.is_some() {
-            return;
-        }
-        let host = server.config.address.host.clone();
-        let reason = Reason::Name {
-            host,
-            resolves: true,
-        };
-        self.set_address(server, address, reason);
-    }
-
-    /// Takes a server's new address.
-    fn set_address(self: &Rc<Self>, server: &Arc<Server>, address: SocketAddr, reason: Reason) {
-        let known = server.address();
-        if known == Some(address) {
-            return;
-        }
-        server.set_address(address);
-        server.update(|status| status.unresolved = false);
-        if let Some(known) = known {
-            self.journal.record(Event::AddressChanged {
-                server: server.path.clone(),
-                from: known,
-                to: address,
-                reason: reason.clone(),
-            });
-        }
-        let turn = self.recompute(server, Instant::now());
-        self.settle(server, reason);
-        self.announce_turn(turn);
-        self.announce_routes();
-    }
-
-    /// Takes that a server's name does not resolve. An address that is known is kept unless
-    /// it is to be forgotten, because the name does not have it any more.
-    pub fn address_missing(self: &Rc<Self>, server: &Arc<Server>, forget: bool) {
-        match server.address() {
-            Some(_) if !forget => return,
-            Some(known) => tracing::info!("Server {} is no longer at {known}.", server.path),
-            None => {}
-        }
-        let host = server.config.address.host.clone();
-        server.forget_address();
-        server.update(|status| status.unresolved = true);
-        self.mark_down(
-            server,
-            Reason::Name {
-                host,
-                resolves: false,
-            },
-        );
-    }
-
     /// Takes what a server's agent says.
     pub fn set_agent(self: &Rc<Self>, server: &Arc<Server>, verdict: AgentVerdict) {
         let why = verdict.down.clone().unwrap_or_default();
@@ -239,7 +190,10 @@ impl Supervisor {
         let toll = server.toll();
         let (before, after, toll) = server.update(|status| {
             let before = status.state;
-            if before == State::Maintenance && status.effective() != State::Maintenance {
+            // A check that was made all the same was to say what it is.
+            let checked = matches!(reason, Reason::Check(_));
+            if before == State::Maintenance && !checked && status.effective() != State::Maintenance
+            {
                 leave_maintenance(status);
             }
             status.change(status.effective(), now);

@@ -23,6 +23,9 @@ impl Supervisor {
         if let (Admin::Ready, Some(hold)) = (admin, server.status().hold) {
             self.release(server, hold);
         }
+        if admin == Admin::Ready && server.status().awaits_address() {
+            server.ask_for_check();
+        }
         if from != admin && server.status().state == before {
             self.journal.record(Event::AdminChanged {
                 server: server.path.clone(),

@@ -177,7 +177,7 @@ impl Supervisor {
 /// Takes the first check of a server that gets no sessions yet.
 fn take_first_check(arrival: &Arrival) {
     let Arrival { server, report } = arrival;
-    if server.address().is_none() {
+    if server.address().is_none() && server.config.slot.is_none() {
         server.update(|status| status.unresolved = true);
     }
     let Some(report) = report else { return };

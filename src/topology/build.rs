@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::retired::Retired;
-use super::status::ServerStatus;
+use super::status::{ServerStatus, Slot};
 use super::{Admission, Backend, Frontend, Loads, Server, Topology};
 use crate::config::policy::InitState;
 use crate::config::{BackendConfig, CheckConfig, Config, ServerConfig};
@@ -77,6 +77,9 @@ pub(super) fn build_server(
         .map(|check| initial_health(check, config.policy.init_state));
     let mut status = ServerStatus::new(health, now);
     status.tracks = config.track.is_some();
+    if config.slot.is_some() {
+        status.slot = Slot::Vacant;
+    }
     status.state = status.effective();
     Server::new(id, backend, config.clone(), tier, status, workers)
 }
@@ -101,7 +104,7 @@ pub(super) fn tiers(config: &BackendConfig) -> impl Iterator<Item = u32> {
 }
 
 /// The counter of a check that has not been made yet (configuration.txt, "init-state").
-pub(super) fn initial_health(check: &CheckConfig, state: InitState) -> CheckHealth {
+pub(crate) fn initial_health(check: &CheckConfig, state: InitState) -> CheckHealth {
     let health = match state {
         InitState::FullyUp => check.rise + check.fall - 1,
         InitState::Known | InitState::Up => check.rise,

@@ -20,6 +20,7 @@ pub mod retired;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod server;
+mod slot;
 pub mod status;
 pub mod usable;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::build::{build_server, initial_health, tiers};
-use super::status::{AgentVerdict, ServerStatus, State};
+use super::status::{AgentVerdict, ServerStatus, Slot, State};
 use super::{Backend, Frontend, Server, Topology};
 use crate::acl::show::Names;
 use crate::config::policy::Failback;
@@ -78,7 +78,9 @@ impl Topology {
                 continue;
             };
             let failback = self.backend(server.id.backend).config.failover.failback;
+            let placed = server.address().is_some();
             server.update(|status| adapt(status, &was.config, &server.config, failback));
+            server.update(|status| settle_slot(status, &server.config, placed));
             if was.config.maxconn != server.config.maxconn {
                 server.set_maxconn(server.config.maxconn.unwrap_or(0));
             }
@@ -268,6 +270,16 @@ fn adapt(
     // One that waits for the operator would wait for ever.
     if failback != Failback::Manual {
         status.hold = status.hold.filter(|hold| hold.until.is_some());
+    }
+}
+
+/// One that was an entry of its own may be of a template now, and the other way round.
+fn settle_slot(status: &mut ServerStatus, after: &ServerConfig, placed: bool) {
+    let is_slot = after.slot.is_some();
+    if is_slot && !placed {
+        (status.slot, status.unresolved) = (Slot::Vacant, false);
+    } else if !is_slot && status.slot != Slot::Taken {
+        (status.slot, status.unresolved) = (Slot::Taken, !placed);
     }
 }
 

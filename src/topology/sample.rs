@@ -8,6 +8,7 @@ use crate::acl::{Comparison, Condition, Sample};
 use crate::config::clients::ClientLimits;
 use crate::config::operation::{EventsConfig, PrivilegesConfig};
 use crate::config::policy::{FailoverPolicy, ServerPolicy};
+use crate::config::resolve::ResolveConfig;
 use crate::config::{
     BackendConfig, Balance, CheckConfig, ClientTimeouts, Config, FrontendConfig, LogConfig,
     RuleConfig, ServerAddress, ServerConfig, ServerTimeouts, SpliceMode, StatsConfig,
@@ -28,6 +29,8 @@ pub(crate) fn server(name: &str, port: u16, backup: bool) -> ServerConfig {
             host: "127.0.0.1".into(),
             port,
         },
+        resolve: ResolveConfig::default(),
+        slot: None,
         backup,
         tier: 0,
         zone: None,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::latency::Latency;
 use super::live::{Live, is_up};
-use super::status::{Checking, ServerStatus, State, Toll};
+use super::status::{ServerStatus, State, Toll};
 use super::usable::Candidate;
 use crate::config::ServerConfig;
 use crate::counters::Counters;
@@ -128,9 +128,10 @@ impl Server {
         self.live.up.load(Relaxed)
     }
 
-    /// Its share of sessions: what somebody has set, else the configured one.
+    /// Its share of sessions: what somebody has set, else what its SRV record says, else the
+    /// configured one.
     pub fn weight(&self) -> u16 {
-        self.status().weight.unwrap_or(self.config.weight)
+        self.status().weight_or(self.config.weight)
     }
 
     /// The most sessions that it may have, connecting ones included; 0 is no limit.
@@ -156,8 +157,7 @@ impl Server {
 
     /// Whether the server is not to be checked now.
     pub fn is_unattended(&self) -> bool {
-        let status = self.status();
-        status.checking == Checking::Unwanted || status.state == State::Maintenance
+        self.status().is_unattended()
     }
 
     /// Changes what is known of the server. Only the supervisor calls this, which then has the
@@ -288,7 +288,7 @@ impl Server {
 
     /// The weight in sixteenths.
     fn full_weight(&self, status: &ServerStatus) -> u16 {
-        status.weight.unwrap_or(self.config.weight) * WEIGHT_SCALE
+        status.weight_or(self.config.weight) * WEIGHT_SCALE
     }
 
     /// The weight in sixteenths, less while the server starts slowly (as in

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+pub use super::slot::{ServiceRecord, Slot};
 use crate::health::flap::Bounces;
 use crate::health::judge::CheckHealth;
 
@@ -183,6 +184,10 @@ pub struct ServerStatus {
     pub agent: AgentVerdict,
     /// Whether it has no address because its name does not resolve.
     pub unresolved: bool,
+    /// Whether it is one of a template that waits for an address.
+    pub slot: Slot,
+    /// The SRV record that its address is from.
+    pub record: Option<ServiceRecord>,
     /// Whether it takes over another server's verdict.
     pub tracks: bool,
     /// Whether the server that it tracks is down.
@@ -270,6 +275,8 @@ impl ServerStatus {
             address: None,
             agent: AgentVerdict::default(),
             unresolved: false,
+            slot: Slot::Taken,
+            record: None,
             tracks: false,
             tracked_down: false,
             last_check: None,
@@ -293,6 +300,7 @@ impl ServerStatus {
         let down = failed || self.unresolved || self.tracked_down || self.agent.down.is_some();
         match self.admin.max(self.agent.admin) {
             Admin::Maintenance => State::Maintenance,
+            _ if self.slot != Slot::Taken => State::Maintenance,
             _ if down => State::Down,
             Admin::Drain => State::Drain,
             Admin::Ready if self.check.is_none() && !self.tracks => State::Unchecked,
@@ -326,9 +334,10 @@ impl ServerStatus {
 
 impl fmt::Display for ServerStatus {
     /// The status word of the stats page: `UP`, `UP 1/3`, `NOLB` (on probation), `DOWN`,
-    /// `DOWN 1/2`, `DOWN (agent)`, `DRAIN`, `MAINT`, `no check`.
+    /// `DOWN 1/2`, `DOWN (agent)`, `DRAIN`, `MAINT`, `MAINT (resolution)` (no address), `no check`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.state, self.check) {
+            (State::Maintenance, _) if self.awaits_address() => f.write_str("MAINT (resolution)"),
             (State::Maintenance, _) => f.write_str("MAINT"),
             (State::Drain, _) => f.write_str("DRAIN"),
             (State::Unchecked, _) => f.write_str("no check"),

@@ -68,6 +68,16 @@ impl Farm {
         self
     }
 
+    /// Adds a server whose address is a name, such as `app.test:80`.
+    pub(crate) fn named(mut self, name: &str, address: &str, options: &str) -> Self {
+        writeln!(
+            self.servers,
+            r#"  {{ name = "{name}", address = "{address}", {options} }},"#
+        )
+        .expect("a string");
+        self
+    }
+
     /// An address for a server.
     pub(crate) fn next(&self) -> SocketAddr {
         self.loopback.next()

@@ -7,6 +7,7 @@
 //! - [`enclosure`]: namespaces of a bench's own.
 //! - [`server`]: servers inside the test process that can be stopped and started again.
 //! - [`check`]: one health check or one question to an agent, without a running proxy.
+//! - [`dns`]: a name server.
 //! - [`farm`]: a configuration with one frontend and one backend.
 //! - [`installed`]: where other programs are.
 //! - [`machine`]: what a measurement was made on.
@@ -23,6 +24,7 @@
 pub(crate) mod backstop;
 pub(crate) mod check;
 pub(crate) mod daemon;
+pub(crate) mod dns;
 pub(crate) mod enclosure;
 pub(crate) mod farm;
 pub(crate) mod haproxy;

@@ -57,6 +57,7 @@ const TABLES: &[(&str, &str, &str)] = &[
         "backup",
     ),
     ("defaults.check = { KEY }", "### `check`", "fall"),
+    ("defaults.resolve = { KEY }", "### Names", "hold_nx"),
     (
         "defaults.failback = { KEY }",
         "## Failover and recovery",

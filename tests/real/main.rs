@@ -12,8 +12,10 @@ mod balance;
 mod browser;
 mod checks;
 mod chromium;
+mod dnsmasq;
 mod http_checks;
 mod ipv6;
+mod kubernetes;
 mod manual;
 mod monitoring;
 mod packages;
@@ -51,6 +53,8 @@ fn main() {
         .chain(manual::trials())
         .chain(packages::trials())
         .chain(top::trials())
+        .chain(dnsmasq::trials())
+        .chain(kubernetes::trials())
         .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }

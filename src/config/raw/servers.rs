@@ -6,12 +6,15 @@ use super::agent::agent;
 use super::balance::balance;
 use super::check::{RawCheck, check_settings};
 use super::policy::{self, RawFailover, RawPolicy};
+use super::resolve::{self, RawResolve};
 use super::socket;
 use super::{count, empty_list, retries, server_timeouts, splice};
-use crate::config::fields::{At, Item, Reader};
+use crate::config::fields::{At, Fields, Item, Reader};
 use crate::config::hints::Kind;
-use crate::config::report::Span;
-use crate::config::{AgentConfig, Balance, ServerAddress, ServerTimeouts, SpliceMode, value};
+use crate::config::report::{Problem, Span};
+use crate::config::{
+    AgentConfig, Balance, ServerAddress, ServerTimeouts, SlotConfig, SpliceMode, value,
+};
 use crate::sys::options::ConnectOptions;
 
 /// `[backends.NAME]`.
@@ -28,16 +31,20 @@ pub(in crate::config) struct RawBackend {
     pub(in crate::config) failover: RawFailover,
     /// What its servers have in common.
     pub(in crate::config) policy: RawPolicy,
+    pub(in crate::config) resolve: RawResolve,
     /// What its servers' checks have in common, and where that is said.
     pub(in crate::config) check: Option<At<RawCheck>>,
     pub(in crate::config) servers: Vec<RawServer>,
 }
 
-/// One entry of `servers`.
+/// One entry of `servers`, or one of those that an entry with `count` stands for.
+#[derive(Clone)]
 pub(in crate::config) struct RawServer {
     pub(in crate::config) span: Span,
     pub(in crate::config) name: Option<At<String>>,
     pub(in crate::config) address: Option<ServerAddress>,
+    pub(in crate::config) resolve: RawResolve,
+    pub(in crate::config) slot: Option<SlotConfig>,
     pub(in crate::config) backup: bool,
     pub(in crate::config) maxconn: Option<u32>,
     pub(in crate::config) weight: Option<At<u64>>,
@@ -81,6 +88,7 @@ pub(super) fn backend(r: &mut Reader<'_>, name: At<String>, item: Item<'_>) -> O
             .unwrap_or_default(),
         failover,
         policy: policy::policy(r, &mut fields),
+        resolve: resolution(r, &mut fields),
         check: fields.read("check", |item| check(r, item)).given(),
         servers: fields
             .require(r, "servers", servers)
@@ -111,13 +119,23 @@ fn servers(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<RawServer>> {
         items
             .into_iter()
             .filter_map(|item| server(r, item))
+            .flatten()
             .collect(),
     )
 }
 
-fn server(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawServer> {
+fn resolution(r: &mut Reader<'_>, fields: &mut Fields<'_>) -> RawResolve {
+    let resolve = fields.read("resolve", |item| resolve::resolve(r, item));
+    resolve.given().unwrap_or_default()
+}
+
+/// The server, or the servers if there is a `count`.
+fn server(r: &mut Reader<'_>, item: Item<'_>) -> Option<Vec<RawServer>> {
     let mut fields = r.table(item, Kind::Server)?;
     let address = |r: &mut Reader<'_>, item: Item<'_>| r.parsed(item, value::server_address);
+    let slots = fields
+        .read("count", |item| r.number(item, 1..=1000))
+        .given();
     let server = RawServer {
         span: item.span,
         name: fields.require(r, "name", Reader::name).given(),
@@ -125,6 +143,8 @@ fn server(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawServer> {
             .require(r, "address", address)
             .given()
             .map(|at| at.value),
+        resolve: resolution(r, &mut fields),
+        slot: None,
         backup: fields.read("backup", |item| r.boolean(item)).given() == Some(true),
         maxconn: fields.read("maxconn", |item| count(r, item)).given(),
         weight: fields
@@ -138,7 +158,44 @@ fn server(r: &mut Reader<'_>, item: Item<'_>) -> Option<RawServer> {
         track: fields.read("track", |item| r.parsed(item, tracked)).given(),
     };
     fields.finish(r);
-    Some(server)
+    Some(expanded(r, server, slots.as_ref()))
+}
+
+/// The servers that an entry stands for: as many as `count` says, or one for an SRV name.
+fn expanded(r: &mut Reader<'_>, server: RawServer, count: Option<&At<u64>>) -> Vec<RawServer> {
+    let srv = server.address.as_ref().is_some_and(ServerAddress::is_srv);
+    let (Some(name), true) = (&server.name, count.is_some() || srv) else {
+        return vec![server];
+    };
+    if let (Some(address), Some(count)) = (&server.address, count)
+        && !address.is_name()
+    {
+        let title = format!(
+            "`{}` is one address, which several servers cannot share",
+            address.host
+        );
+        let problem = Problem::error(title).at(count.span);
+        let help = "write a name in `address`, or remove `count`";
+        r.problems.push(problem.help(help));
+    }
+    let slot = |number: u32| {
+        let mut slot = server.clone();
+        if count.is_some() {
+            let value = format!("{}{number}", name.value);
+            slot.name = Some(At {
+                value,
+                ..name.clone()
+            });
+        }
+        slot.slot = Some(SlotConfig {
+            template: name.value.clone(),
+            number,
+        });
+        slot
+    };
+    (1..=count.map_or(1, |count| count.value as u32))
+        .map(slot)
+        .collect()
 }
 
 /// `check = true` or a table, which both mean that the server is checked; `None` also for

@@ -5,7 +5,7 @@ use super::names::{Index, duplicates};
 use super::tracks;
 use crate::config::clients::ProxyVersion;
 use crate::config::raw::{
-    RawBackend, RawCheck, RawConfig, RawDefaults, RawPolicy, RawServer, SendProxy,
+    RawBackend, RawCheck, RawConfig, RawDefaults, RawPolicy, RawResolve, RawServer, SendProxy,
 };
 use crate::config::report::Problem;
 use crate::config::{BackendConfig, CheckConfig, ServerConfig, ServerTimeouts};
@@ -46,7 +46,7 @@ fn complete(raw: &RawBackend, defaults: &RawDefaults) -> Option<BackendConfig> {
     let servers = raw
         .servers
         .iter()
-        .map(|server| complete_server(server, checks, [&raw.policy, &defaults.policy]));
+        .map(|server| complete_server(server, checks, raw, defaults));
     Some(BackendConfig {
         name: raw.name.value.clone(),
         balance: balance.unwrap_or_default(),
@@ -76,12 +76,15 @@ fn complete_timeouts(own: ServerTimeouts, defaults: ServerTimeouts) -> ServerTim
 fn complete_server(
     raw: &RawServer,
     checks: [Option<&RawCheck>; 2],
-    policies: [&RawPolicy; 2],
+    backend: &RawBackend,
+    defaults: &RawDefaults,
 ) -> Option<ServerConfig> {
-    let policy = RawPolicy::complete([&raw.policy, policies[0], policies[1]]);
+    let policy = RawPolicy::complete([&raw.policy, &backend.policy, &defaults.policy]);
     Some(ServerConfig {
         name: raw.name.as_ref()?.value.clone(),
         address: raw.address.clone()?,
+        resolve: RawResolve::complete([&raw.resolve, &backend.resolve, &defaults.resolve]),
+        slot: raw.slot.clone(),
         backup: raw.backup,
         maxconn: raw.maxconn,
         weight: raw.weight.as_ref().map_or(1, |weight| weight.value as u16),

@@ -21,11 +21,36 @@ pub fn bind_address(text: &str) -> Result<SocketAddr, Fault> {
     Ok(SocketAddr::new(ip, port))
 }
 
-/// `host:port`, where the host is a name, an IPv4 address or an IPv6 address in brackets.
+/// `IP` or `IP:port` of a name server, port 53 unless it is given.
+pub fn name_server(text: &str) -> Result<SocketAddr, Fault> {
+    let bare = text.parse().ok().or_else(|| ip_address(text));
+    if let Some(ip) = bare.filter(|ip: &IpAddr| !ip.is_unspecified()) {
+        return Ok(SocketAddr::new(ip, 53));
+    }
+    let address = text.parse().ok();
+    let usable = |address: &SocketAddr| address.port() > 0 && !address.ip().is_unspecified();
+    address.filter(usable).ok_or_else(|| {
+        let title = format!("{text:?} is not the address of a name server");
+        Fault::new(title).help("write an IP address, such as \"10.0.0.53\" or \"[::1]:5353\"")
+    })
+}
+
+/// `host:port`, where the host is a name, an IPv4 address or an IPv6 address in brackets; or
+/// `_service._protocol.name`, whose SRV records say host and port.
 pub fn server_address(text: &str) -> Result<ServerAddress, Fault> {
     not_a_path(text)?;
+    if is_service(text) {
+        return Ok(ServerAddress {
+            host: host(text)?,
+            port: 0,
+        });
+    }
     let (name, port) = split(text, text)?;
     let port = port_number(text, port)?;
+    if is_service(name) {
+        let fault = Fault::new("the SRV records of such a name say the port");
+        return Err(fault.help(format!("write \"{name}\"")));
+    }
     if name.is_empty() {
         return Err(
             Fault::new("there is no host before `:`").help(format!("write \"127.0.0.1:{port}\""))
@@ -67,6 +92,13 @@ pub fn host(text: &str) -> Result<String, Fault> {
             .help("names are made of letters, digits, `-` and `_`, with dots between the parts"));
     }
     Ok(text.to_owned())
+}
+
+/// Whether SRV records have a name of this form (RFC 2782).
+fn is_service(text: &str) -> bool {
+    let mut labels = text.split('.');
+    let mut begins = || labels.next().is_some_and(|label| label.starts_with('_'));
+    begins() && begins() && !text.contains(':')
 }
 
 fn ip_address(text: &str) -> Option<IpAddr> {

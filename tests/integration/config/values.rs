@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backstop::config::policy::{FailoverPolicy, ServerPolicy};
+use backstop::config::resolve::ResolveConfig;
 use backstop::config::{
     self, BackendConfig, Balance, CheckConfig, ClientTimeouts, Config, LogConfig, LogFormat,
     LogLevel, ServerAddress, ServerConfig, ServerTimeouts, SessionLog, SpliceMode, StatsConfig,
@@ -142,6 +143,8 @@ fn server(name: &str, host: &str, weight: u16, check: Option<CheckConfig>) -> Se
             host: host.to_owned(),
             port: 80,
         },
+        resolve: ResolveConfig::default(),
+        slot: None,
         backup: false,
         tier: 0,
         zone: None,
