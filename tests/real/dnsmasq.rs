@@ -64,6 +64,10 @@ impl Dnsmasq {
             .arg(format!("--addn-hosts={}", hosts.display()))
             .args(arguments);
         let daemon = Daemon::spawn("dnsmasq", &mut command);
+        // Before that a SIGHUP would end it.
+        wait_until("dnsmasq should read its hosts", || {
+            daemon.stderr().iter().any(|line| line.contains("read "))
+        });
         Self { daemon, directory }
     }
 
