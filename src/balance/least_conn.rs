@@ -7,11 +7,11 @@
 //!
 //! Nothing is kept between choices but the turn: each choice looks at the numbers that the servers
 //! count anyway. So there is no lock and nothing to bring up to date, and workers that choose in the
-//! same instant can be one session each off the best choice. Looking costs 1 to 2 ns a server while
-//! its number is in the cache, so a choice looks at [`MOST_LOOKS`] servers at most. Of larger sets those
-//! are spread evenly over the whole set, and others each time: with so many looks what is chosen
-//! is practically never more than one session above the least ("the power of two choices" is
-//! this with two).
+//! same instant can be one session each off the best choice. Looking costs 2 to 4 ns a server while
+//! its number is in the cache, so all are compared in sets of up to [`ALL`] servers. Of larger sets
+//! [`SOME`] are, spread evenly over the whole set, and others each time: with so many looks what is
+//! chosen is practically never more than one session above the least ("the power of two choices"
+//! is this with two).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -21,7 +21,10 @@ use crossbeam_utils::CachePadded;
 use crate::counters::Counters;
 
 /// Servers that one choice compares at most.
-const MOST_LOOKS: usize = 256;
+const ALL: usize = 256;
+
+/// Servers that it compares where there are more than that.
+const SOME: usize = 64;
 
 /// The servers in use and whose turn it is among equals.
 #[derive(Debug)]
@@ -97,7 +100,7 @@ impl LeastConn {
     /// The same among those that `fit`.
     pub fn next_that(&self, fits: impl Fn(u32) -> bool) -> Option<u32> {
         let all = self.servers.len();
-        let looks = all.min(MOST_LOOKS);
+        let looks = if all <= ALL { all } else { SOME };
         let least = self.least(looks, all / looks.max(1), &fits);
         // Where hardly any fits, those looked at may have missed it.
         let least = least.or_else(|| (looks < all).then(|| self.least(all, 1, &fits))?);

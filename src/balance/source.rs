@@ -86,33 +86,36 @@ fn key(client: IpAddr) -> u64 {
 }
 
 /// Who hits each slot first. Throw `k` of a server is at a moment between `k` and `k + 1` over its
-/// weight.
+/// weight. Moments are in 2^-40ths, so that they are whole numbers and the same on every machine.
 fn race(servers: &[(u64, u16)]) -> Box<[u32]> {
     let total: u64 = servers.iter().map(|&(_, weight)| u64::from(weight)).sum();
     if total == 0 {
         return Box::default();
     }
     let slots = 1 << SLOT_BITS;
-    // Moments are in 2^-40ths, so that they are whole numbers and the same on every machine.
     let round = ((ROUND * slots) << 40) / total;
-    let mut hits = vec![(u64::MAX, 0, 0); slots as usize];
+    let mut hits = vec![(u64::MAX, 0_u32); slots as usize];
     let mut begins = 0;
     // A throw of a round that has ended is before all throws to come.
-    while hits.iter().any(|&(at, ..)| at >= begins) {
+    while hits.iter().any(|&(at, _)| at >= begins) {
         let ends = begins + round;
-        for (&(name, weight), position) in servers.iter().zip(0..) {
-            let weight = u64::from(weight);
-            let throws = |moment: u64| ((u128::from(moment) * u128::from(weight)) >> 40) as u64;
-            for throw in throws(begins)..throws(ends) + u64::from(weight > 0) {
+        for (position, &(name, weight)) in (0..).zip(servers) {
+            let Some(step) = (1_u64 << 40).checked_div(weight.into()) else {
+                continue;
+            };
+            for throw in begins / step..=ends / step {
                 let number = mix(name.wrapping_add(throw.wrapping_mul(GOLDEN)));
-                let slot = (number >> (64 - SLOT_BITS)) as usize;
-                let at = ((throw << 40) + (number & ((1 << 40) - 1))) / weight;
-                hits[slot] = hits[slot].min((at, name, position));
+                let at = throw * step + (((number & 0xff_ffff) * step) >> 24);
+                let hit = &mut hits[(number >> (64 - SLOT_BITS)) as usize];
+                // Whatever the order of the servers.
+                if (at, name) < (hit.0, servers[hit.1 as usize].0) {
+                    *hit = (at, position);
+                }
             }
         }
         begins = ends;
     }
-    hits.into_iter().map(|(.., position)| position).collect()
+    hits.into_iter().map(|(_, position)| position).collect()
 }
 
 /// The servers in use and the table.
