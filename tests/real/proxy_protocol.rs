@@ -57,9 +57,10 @@ impl Program {
 
     fn nginx(address: SocketAddr, sections: &str) -> Self {
         let directory = TempDir::new();
-        let module = match Path::new(STREAM_MODULE).exists() {
-            true => format!("load_module {STREAM_MODULE};\n"),
-            false => String::new(),
+        let module = if Path::new(STREAM_MODULE).exists() {
+            format!("load_module {STREAM_MODULE};\n")
+        } else {
+            String::new()
         };
         let config = format!(
             "{module}daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log stderr;\n\
