@@ -110,7 +110,17 @@ pub enum Order {
 
 impl Order {
     /// The server for a new session of `client`, or `None` if there is none.
+    #[inline]
     pub fn next(&self, client: IpAddr) -> Option<u32> {
+        match self {
+            Self::RoundRobin(order) => order.next(),
+            _ => self.next_of_others(client),
+        }
+    }
+
+    // Apart, so that round robin is inlined and nobody makes a client's address ready for it.
+    #[inline(never)]
+    fn next_of_others(&self, client: IpAddr) -> Option<u32> {
         match self {
             Self::RoundRobin(order) => order.next(),
             Self::LeastConn(order) => order.next(),

@@ -43,6 +43,7 @@ impl RoundRobin {
     }
 
     /// The next server's position, or `None` if there is none.
+    #[inline]
     pub fn next(&self) -> Option<u32> {
         match self.turn.len() as u64 {
             0 => None,

@@ -170,6 +170,7 @@ impl UsableSet {
     }
 
     /// The server for a new session of `client`.
+    #[inline]
     pub fn first(&self, client: IpAddr) -> Option<u32> {
         self.order.next(client)
     }
