@@ -4,7 +4,8 @@
 # whose `cargo` hands over the program built here. Dockerfiles and compose files stay as they are.
 #
 # Images that were pulled are left alone: with them only Backstop's own are built.
-# Needs docker, nginx, envsubst, curl, redis, PostgreSQL and Rust.
+# There is none for Grafana, which Debian does not have.
+# Needs docker, nginx, envsubst, curl, redis, PostgreSQL, keepalived, Prometheus and Rust.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -12,6 +13,8 @@ export PATH="$PATH:/usr/sbin:/sbin"
 nginx_image=nginx:1.28
 redis_image=redis:7.4
 postgres_image=postgres:17
+prometheus_image=prom/prometheus:v3.5.0
+debian_image=debian:bookworm-slim
 rust_image=rust:1.95-slim-bookworm
 # What tells a stand-in from the image that it stands for.
 label=backstop.stand-in
@@ -184,6 +187,43 @@ CMD ["postgres"]
 DOCKERFILE
 }
 
+# As the published image: it reads /etc/prometheus/prometheus.yml, and `promtool` is there.
+make_prometheus() {
+    local root=$scratch/prometheus
+    mkdir -p "$root"/{etc/prometheus,prometheus}
+    install_shell "$root"
+    install_programs "$root" prometheus promtool
+    echo 'nobody:x:65534:65534:nobody:/:/bin/false' >"$root/etc/passwd"
+    make_image "$prometheus_image" "$root" <<'DOCKERFILE'
+RUN chown -R 65534:65534 /prometheus
+USER 65534:65534
+VOLUME /prometheus
+WORKDIR /prometheus
+ENTRYPOINT ["prometheus"]
+CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]
+DOCKERFILE
+}
+
+# An `apt-get` whose `install` brings the programs that the Dockerfiles ask for.
+make_debian() {
+    local root=$scratch/debian
+    mkdir -p "$root"/{etc/keepalived,run,packages,usr/bin}
+    install_shell "$root"
+    install_programs "$root" cp hostname
+    install_programs "$root/packages" curl keepalived
+    echo 'root:x:0:0:root:/:/bin/sh
+nobody:x:65534:65534:nobody:/:/bin/false' >"$root/etc/passwd"
+    echo 'root:x:0:
+nogroup:x:65534:' >"$root/etc/group"
+    cat >"$root/usr/bin/apt-get" <<'APT'
+#!/bin/sh
+set -e
+[ "$1" != install ] || cp -r --no-clobber /packages/. /
+APT
+    chmod +x "$root/usr/bin/apt-get"
+    make_image "$debian_image" "$root" </dev/null
+}
+
 # What the build image gets to see, with `.dockerignore` a list of exceptions.
 copy_context() {
     rm -rf "$1"
@@ -220,12 +260,16 @@ CARGO
 was_pulled "$nginx_image" || make_nginx
 was_pulled "$redis_image" || make_redis
 was_pulled "$postgres_image" || make_postgres
+was_pulled "$prometheus_image" || make_prometheus
+was_pulled "$debian_image" || make_debian
 was_pulled "$rust_image" || make_rust
 docker build --quiet --tag backstop --file docker/Dockerfile \
     --build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" .
 docker build --quiet --tag backstop-redis --file docker/redis-failover/Dockerfile .
+docker build --quiet --tag backstop-keepalived docker/pair
 # Layers of earlier images, which nothing uses any more.
 docker image prune --force --filter "label=$label" >/dev/null
 docker image prune --force --filter label=org.opencontainers.image.title=Backstop >/dev/null
 docker image inspect --format '{{index .RepoTags 0}}: {{.Size}} bytes' \
-    "$nginx_image" "$redis_image" "$postgres_image" backstop backstop-redis
+    "$nginx_image" "$redis_image" "$postgres_image" "$prometheus_image" \
+    backstop backstop-redis backstop-keepalived

@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use crate::harness::installed::find;
 
 /// Programs that the demos and their images take.
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 9] = [
     "docker-compose",
     "nginx",
     "envsubst",
@@ -18,6 +18,8 @@ const PROGRAMS: [&str; 7] = [
     "redis-server",
     "redis-cli",
     "postgres",
+    "keepalived",
+    "prometheus",
 ];
 
 /// What keeps these tests from running.

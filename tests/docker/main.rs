@@ -13,6 +13,8 @@ mod harness;
 mod demos;
 mod engine;
 mod image;
+mod monitoring;
+mod pair;
 mod postgres;
 mod project;
 mod readme;
@@ -27,6 +29,8 @@ fn main() {
         .chain(demos::trials())
         .chain(redis::trials())
         .chain(postgres::trials())
+        .chain(pair::trials())
+        .chain(monitoring::trials())
         .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }

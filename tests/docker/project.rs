@@ -32,10 +32,15 @@ pub(crate) struct Project {
 impl Project {
     /// Starts everything in the demo's compose file.
     pub(crate) fn up(demo: &'static str) -> Self {
+        Self::up_only(demo, &[])
+    }
+
+    /// Starts these services and what they depend on.
+    pub(crate) fn up_only(demo: &'static str, services: &[&str]) -> Self {
         let name = format!("backstop-test-{}-{demo}", process::id());
         let project = Self { demo, name };
-        // Never built by Compose: the image is made by the script.
-        project.compose(&["up", "-d", "--no-build"]);
+        // Never built by Compose: the images are made by the script.
+        project.compose(&[&["up", "-d", "--no-build"], services].concat());
         project
     }
 
@@ -44,7 +49,8 @@ impl Project {
         printed(self.command().args(arguments))
     }
 
-    fn command(&self) -> Command {
+    /// `docker-compose` for this project.
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("docker-compose");
         command.current_dir(format!("{FOLDER}/{}", self.demo));
         command.args(["--ansi", "never", "--project-name", &self.name]);
@@ -57,7 +63,10 @@ impl Project {
         let mut shell = Command::new("sh");
         shell.current_dir(format!("{FOLDER}/{}", self.demo));
         shell.args(["-ec", &line.replace("docker compose", &compose)]);
-        printed(&mut shell)
+        let lines = printed(&mut shell);
+        // A terminal does not show what stands at the end of a line.
+        let lines: Vec<_> = lines.lines().map(str::trim_end).collect();
+        lines.join("\n")
     }
 
     /// Plays the walk that the demo's README shows, and compares what is printed. `settle` waits
@@ -123,7 +132,10 @@ impl Project {
 impl Drop for Project {
     fn drop(&mut self) {
         if thread::panicking() {
-            let logs = self.command().args(["logs", "backstop"]).output();
+            let logs = self
+                .command()
+                .args(["logs", "--no-color", "--tail", "40"])
+                .output();
             let logs = logs.map(|output| output.stdout).unwrap_or_default();
             eprintln!("{}", String::from_utf8_lossy(&logs));
         }

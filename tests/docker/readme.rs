@@ -19,7 +19,7 @@ pub(crate) const DEMOS: [(&Scenario, u16); 4] = [
 ];
 
 pub(crate) fn trials() -> impl Iterator<Item = Trial> {
-    let trials: [(&str, fn()); 4] = [
+    let trials: [(&str, fn()); 5] = [
         ("files::the_readme_shows_the_walk", readmes),
         (
             "files::the_compose_file_has_the_ports_and_servers",
@@ -27,6 +27,7 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
         ),
         ("files::the_overview_names_every_demo", overview),
         ("files::the_images_are_built_by_the_same_stage", stages),
+        ("files::grafana_finds_what_it_is_given", grafana),
     ];
     trials.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
@@ -158,4 +159,44 @@ fn stages() {
     };
     let redis = stage("docker/redis-failover/Dockerfile");
     assert_eq!(redis, stage("docker/Dockerfile"));
+}
+
+/// No Grafana was at hand to find out: its files name what the compose file has.
+fn grafana() {
+    let of_demo = |path: &str| read(&format!("docker/monitoring/{path}"));
+    let value = |text: &str, key: &str| -> String {
+        let mut values = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(key));
+        let value = values.next().expect("the key");
+        assert!(values.next().is_none(), "{key} twice");
+        value.to_owned()
+    };
+    let (compose, prometheus) = (of_demo("compose.yaml"), of_demo("prometheus.yml"));
+    let datasources = of_demo("grafana/datasources/prometheus.yaml");
+    assert_eq!(value(&datasources, "apiVersion: "), "1");
+    assert_eq!(value(&datasources, "url: "), "http://prometheus:9090");
+    assert_eq!(
+        value(&datasources, "timeInterval: "),
+        value(&prometheus, "scrape_interval: ")
+    );
+    let dashboards = of_demo("grafana/dashboards/backstop.yaml");
+    assert_eq!(value(&dashboards, "apiVersion: "), "1");
+    let dashboard = format!("{}/backstop.json", value(&dashboards, "path: "));
+    let home = value(&compose, "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: ");
+    assert_eq!(home, dashboard);
+    let mounted = |from: &str, to: &str| {
+        let line = format!("      - {from}:{to}:ro\n");
+        assert!(compose.contains(&line), "{line}");
+    };
+    let shipped = "../../configs/monitoring";
+    mounted(&format!("{shipped}/grafana-dashboard.json"), &dashboard);
+    mounted(
+        &format!("{shipped}/alerts.yml"),
+        "/etc/prometheus/alerts.yml",
+    );
+    for kind in ["datasources", "dashboards"] {
+        let from = format!("./grafana/{kind}");
+        mounted(&from, &format!("/etc/grafana/provisioning/{kind}"));
+    }
 }
