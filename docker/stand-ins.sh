@@ -239,6 +239,9 @@ make_rust() {
     mkdir -p "$root"/{usr/local/bin,etc/ssl/certs}
     cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
     copy_context "$context"
+    # Some crates are built anew, for minutes, when what these say has changed: they are set when
+    # this runs in a test and not otherwise.
+    unset "${!CARGO_PKG_@}" CARGO_MANIFEST_DIR CARGO_MANIFEST_PATH
     RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=symbols \
         cargo install --locked --path "$context" --root "$scratch/built" --target host-tuple \
         --target-dir target/image --no-track
