@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{LogFormat, LogLevel, SessionLog};
+use crate::config::{LogFormat, LogLevel, SCHEMA, SessionLog};
 use crate::sys::inherited;
 
 /// The configuration is wrong, or an address cannot be had.
@@ -83,6 +83,8 @@ enum Command {
     HashPassword,
     /// Show failover with built-in servers and a client, with nothing to install
     Demo(demo::DemoArguments),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
     /// Say where new sessions go and why, with some servers down
     Explain {
         /// The configuration file
@@ -130,6 +132,10 @@ pub fn main() -> ExitCode {
         Some(Command::Top(arguments)) => top::run(&arguments),
         Some(Command::HashPassword) => hash_password::run(),
         Some(Command::Demo(arguments)) => demo::run(arguments),
+        Some(Command::Schema) => {
+            print!("{SCHEMA}");
+            ExitCode::SUCCESS
+        }
         Some(Command::Explain { file, question }) => explain(&file, &question),
         Some(Command::Completions(arguments)) => manual::completions(&arguments),
         Some(Command::Man(arguments)) => manual::man(&arguments),

@@ -51,6 +51,10 @@ use crate::acl::show::Names;
 use crate::id::{BackendId, FrontendId, ServerId};
 use crate::sys::options::{ConnectOptions, ListenOptions};
 
+/// The JSON Schema of a configuration file, for editors. It is kept by hand, and a test compares it
+/// with what is read, key by key and value by value.
+pub const SCHEMA: &str = include_str!("../../configs/backstop.schema.json");
+
 /// A configuration that can be used, and what is doubtful about it.
 #[derive(Debug)]
 pub struct Loaded {

@@ -27,6 +27,7 @@ mod recovery;
 mod reload;
 mod reload_and_upgrade;
 mod scenarios;
+mod schema;
 mod secrets;
 mod simulation;
 mod state;
