@@ -5,6 +5,7 @@ mod agreement;
 mod bench;
 mod files;
 mod places;
+mod reference;
 mod trial;
 
 use boon::{Compiler, SchemaIndex, Schemas};

@@ -41,6 +41,27 @@ fn links_to_other_sites_are_encrypted() {
     }
 }
 
+/// mdBook makes `.html` of the name of every linked page, also of one that is not in the book.
+#[test]
+fn pages_of_the_book_link_to_pages_within_it() {
+    for page in page::all()
+        .iter()
+        .filter(|page| page.path.starts_with("docs"))
+    {
+        for link in page.links.iter().filter(|link| !is_elsewhere(link)) {
+            let (target, _) = target(page, link);
+            let is_page = target
+                .extension()
+                .is_some_and(|extension| extension == "md");
+            assert!(
+                !is_page || target.starts_with("docs"),
+                "{}: {link}: link to its folder instead",
+                page.path.display()
+            );
+        }
+    }
+}
+
 #[test]
 fn the_summary_of_the_book_lists_every_page() {
     let pages = page::all();
