@@ -14,6 +14,9 @@ use crate::config::clients::ProxyVersion;
 /// version 2 is longer than its addresses if more is told of the client, such as certificates.
 pub const LONGEST: usize = 16_384;
 
+/// The longest of version 1 (section 2.1).
+const LONGEST_LINE: usize = 107;
+
 const V1: &[u8] = b"PROXY ";
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -51,8 +54,10 @@ pub fn parse(bytes: &[u8]) -> Parsed {
         include_tlvs: false,
         ..ParseConfig::default()
     };
+    // The crate takes a line that is longer if all of it is there, and not if it comes in parts.
+    let longest = if begins(V1) { LONGEST_LINE } else { LONGEST };
     match ProxyHeader::parse(bytes, config) {
-        Ok((header, length)) if length <= LONGEST => {
+        Ok((header, length)) if length <= longest => {
             let tcp = |address: &&ProxiedAddress| address.protocol == Protocol::Stream;
             let told = header.proxied_address().filter(tcp).map(|address| Told {
                 client: address.source,
@@ -175,11 +180,24 @@ mod tests {
         }
         let endless = [b"PROXY UNKNOWN ".as_slice(), &[b'x'; 200]].concat();
         assert_eq!(parse(&endless), Parsed::Garbage);
+        let ends_too_late = [&endless, b"\r\n".as_slice()].concat();
+        assert_eq!(parse(&ends_too_late), Parsed::Garbage);
         let longer_than_taken = [
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff".as_slice(),
             &vec![0; 20_000],
         ];
         assert_eq!(parse(&longer_than_taken.concat()), Parsed::Garbage);
+    }
+
+    #[test]
+    fn whether_a_line_is_taken_does_not_depend_on_how_it_comes() {
+        for more in 80..100 {
+            let line = [b"PROXY UNKNOWN ".as_slice(), &vec![b'x'; more], b"\r\n"].concat();
+            let (whole, part) = (parse(&line), parse(&line[..line.len() - 1]));
+            let taken = line.len() <= LONGEST_LINE;
+            assert_eq!(whole == Parsed::Header(None, line.len()), taken, "{more}");
+            assert_eq!(part == Parsed::Incomplete, taken, "{more}");
+        }
     }
 
     proptest! {
