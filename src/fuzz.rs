@@ -3,23 +3,52 @@
 //! `fuzz/` feeds them without end, guided by coverage. The tests below feed them the corpus, and
 //! what becomes of it by small changes, which takes a second and needs nothing installed.
 
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
+use tokio::time::timeout;
+
 use crate::acl;
+use crate::admin::{self, Report, Running, auth::Visitor, csv, page, rows::Selection, view::View};
+use crate::api;
 pub use crate::checks::fuzz::answers;
-use crate::config;
+use crate::config::clients::ProxyVersion;
+use crate::config::{self, session_format::parse_format};
+use crate::networks::network;
+use crate::proxy_header::{self, Parsed, Told};
+use crate::state::{Clock, Saved};
+use crate::topology::sample::{settings, single_farm};
+use crate::upgrade::wire::{Estate, Hello, read_message};
 
 /// What is fed.
 pub type Target = fn(&[u8]);
 
 /// Every target, with its name and the folders of its corpus.
-pub const TARGETS: [(&str, Target, &[&str]); 3] = [
+pub const TARGETS: [(&str, Target, &[&str]); 8] = [
     ("acl", condition, &["fuzz/corpus/acl"]),
+    ("api", commands, &["fuzz/corpus/api"]),
     ("check_answers", answers, &["fuzz/corpus/check_answers"]),
     (
         "config",
         configuration,
         &["configs", "tests/fixtures/bad", "tests/fixtures/warn"],
     ),
+    ("proxy_header", proxy_headers, &["fuzz/corpus/proxy_header"]),
+    ("stats", requests, &["fuzz/corpus/stats"]),
+    ("upgrade", upgrade, &["fuzz/corpus/upgrade"]),
+    ("words", words, &["fuzz/corpus/words"]),
 ];
+
+/// Longer than any input takes that does not have something wait for ever.
+const LIMIT: Duration = Duration::from_secs(20);
+
+thread_local! {
+    static RUNTIME: Runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("an event loop");
+}
 
 /// A condition of a rule.
 pub fn condition(data: &[u8]) {
@@ -40,6 +69,91 @@ pub fn configuration(data: &[u8]) {
         Err(report) => report,
     };
     let _ = report.to_string();
+}
+
+/// What somebody says on the runtime API who may do everything.
+pub fn commands(data: &[u8]) {
+    run(api::fuzz::commands(data));
+}
+
+/// What comes to the stats page, of whose users one may change servers.
+pub fn requests(data: &[u8]) {
+    run(admin::fuzz::requests(data));
+}
+
+fn run(target: impl Future<Output = ()>) {
+    RUNTIME.with(|runtime| {
+        let tasks = LocalSet::new();
+        let ended = tasks.block_on(runtime, async { timeout(LIMIT, target).await });
+        assert!(ended.is_ok(), "it does not end");
+    });
+}
+
+/// The beginning of a connection from a proxy. What is read can be written and read again.
+pub fn proxy_headers(data: &[u8]) {
+    let Parsed::Header(told, length) = proxy_header::parse(data) else {
+        return;
+    };
+    assert!(length <= data.len(), "{length} of {} bytes", data.len());
+    // It would have been read as soon as its last byte was there, and not before.
+    assert_eq!(
+        proxy_header::parse(&data[..length]),
+        Parsed::Header(told, length)
+    );
+    let shorter = proxy_header::parse(&data[..length - 1]);
+    assert_eq!(shorter, Parsed::Incomplete);
+    for version in [ProxyVersion::V1, ProxyVersion::V2] {
+        let bytes = proxy_header::encode(version, told);
+        let Parsed::Header(again, all) = proxy_header::parse(&bytes) else {
+            panic!("{:?}", bytes.escape_ascii().to_string());
+        };
+        assert_eq!(
+            (again.map(canonical), all),
+            (told.map(canonical), bytes.len())
+        );
+    }
+}
+
+/// An address has one form, whatever the family in which it was told.
+fn canonical(told: Told) -> (std::net::IpAddr, std::net::IpAddr, u16, u16) {
+    let (client, local) = (told.client, told.local);
+    let ip = |address: std::net::SocketAddr| address.ip().to_canonical();
+    (ip(client), ip(local), client.port(), local.port())
+}
+
+/// What one process says to another that takes over from it; the state file is part of that.
+pub fn upgrade(data: &[u8]) {
+    let _ = read_message::<Hello>(&mut &*data);
+    let estate = read_message::<Estate>(&mut &*data).map(|estate| estate.state);
+    for saved in estate.into_iter().chain(Saved::parse(data)) {
+        let topology = single_farm(false);
+        let clock = Clock::now();
+        let _ = (saved.age(clock), saved.apply(&topology, clock));
+        let again = Saved::of(&topology, clock).json();
+        assert_eq!(Saved::parse(&again).map(drop), Ok(()));
+        let selection = Selection::all(topology.clone(), clock.instant);
+        let report = Report::of(
+            &Running::of(topology),
+            settings().into(),
+            View::default(),
+            Visitor::ANYONE,
+        );
+        let shown = page::pieces(report).chain(csv::pieces(selection));
+        assert!(shown.count() > 0);
+    }
+}
+
+/// Values of the configuration that have a form of their own.
+pub fn words(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Err(fault) = parse_format(text)
+        && let Some(range) = fault.range
+    {
+        assert!(text.get(range.clone()).is_some(), "{range:?} of {text:?}");
+    }
+    let _ = network(text);
 }
 
 #[cfg(test)]

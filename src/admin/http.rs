@@ -24,7 +24,7 @@ use crate::sys::limits;
 
 /// What clients may take up.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+pub(super) struct Limits {
     /// Connections at once; for each that is more another one is closed.
     connections: usize,
     /// For a request's head, and for the pause before another request's.
@@ -33,7 +33,7 @@ struct Limits {
     lifetime: Duration,
 }
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     connections: 1024,
     head: Duration::from_secs(5),
     lifetime: Duration::from_secs(60),
@@ -129,8 +129,14 @@ async fn connection(
     }
 }
 
-async fn requests<S>(limits: Limits, stream: S, peer: SocketAddr, site: Arc<Site>, place: Place)
-where
+/// Answers what is asked on one connection.
+pub(super) async fn requests<S>(
+    limits: Limits,
+    stream: S,
+    peer: SocketAddr,
+    site: Arc<Site>,
+    place: Place,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let deadline = Deadline::after(limits.lifetime);

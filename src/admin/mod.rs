@@ -39,6 +39,8 @@ pub mod facts;
 pub mod fields;
 pub mod figures;
 pub mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod health;
 pub mod http;
 pub mod json;

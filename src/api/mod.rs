@@ -14,6 +14,8 @@
 pub mod change;
 pub mod command;
 pub mod events;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod info;
 pub mod reload;
 pub mod routes;

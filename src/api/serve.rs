@@ -66,6 +66,19 @@ async fn connection(stream: UnixStream, api: Rc<Api>, level: Level) {
         Err(_) => "operator on the runtime API".to_owned(),
     };
     let (input, output) = stream.into_split();
+    if let Err(error) = converse(input, output, api, level, who).await {
+        tracing::debug!(target: "api", "A connection to the runtime API ended early: {error}.");
+    }
+}
+
+/// Answers one client, `who` may do what its `level` allows, until either side has had enough.
+pub(super) async fn converse(
+    input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin,
+    api: Rc<Api>,
+    level: Level,
+    who: String,
+) -> io::Result<()> {
     let mut conversation = Conversation {
         input: BufReader::with_capacity(LONGEST_LINE, input),
         output,
@@ -76,9 +89,7 @@ async fn connection(stream: UnixStream, api: Rc<Api>, level: Level) {
         },
         api,
     };
-    if let Err(error) = conversation.run().await {
-        tracing::debug!(target: "api", "A connection to the runtime API ended early: {error}.");
-    }
+    conversation.run().await
 }
 
 /// One client and what is said.

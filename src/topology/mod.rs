@@ -17,7 +17,8 @@ pub mod loads;
 pub mod queue;
 pub mod rebuild;
 pub mod retired;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(not(test), allow(dead_code, reason = "fuzzing uses a part of it"))]
 pub(crate) mod sample;
 pub mod server;
 mod slot;

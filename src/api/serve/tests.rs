@@ -26,18 +26,8 @@ async fn tell(api: &Rc<Api>, level: Level, said: &[u8]) -> (io::Result<()>, Stri
 
 async fn talk(api: &Rc<Api>, level: Level, stream: DuplexStream) -> io::Result<()> {
     let (input, output) = tokio::io::split(stream);
-    let client = Client {
-        level,
-        interactive: false,
-        who: "somebody".into(),
-    };
-    let mut conversation = Conversation {
-        input: BufReader::new(input),
-        output,
-        client,
-        api: Rc::clone(api),
-    };
-    timeout(LIMIT, conversation.run()).await?
+    let talk = converse(input, output, Rc::clone(api), level, "somebody".into());
+    timeout(LIMIT, talk).await?
 }
 
 /// Two primaries `s1`, `s2` and two backups of backend `bk`, behind frontend `ft`.
@@ -166,19 +156,7 @@ async fn a_client_that_says_nothing_is_left() {
     let ended = LocalSet::new()
         .run_until(async {
             let (input, output) = tokio::io::split(server);
-            let client = Client {
-                level: Level::User,
-                interactive: false,
-                who: String::new(),
-            };
-            Conversation {
-                input: BufReader::new(input),
-                output,
-                client,
-                api,
-            }
-            .run()
-            .await
+            converse(input, output, api, Level::User, String::new()).await
         })
         .await;
     assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
