@@ -113,6 +113,10 @@ fn all() -> MutexGuard<'static, Vec<Handle>> {
 impl Destination {
     /// Starts the thread that writes to `output`.
     pub(super) fn start(name: String, output: Output) -> Self {
+        Self::start_with(name, output, Unwritten::Lost)
+    }
+
+    fn start_with(name: String, output: Output, unwritten: Unwritten) -> Self {
         let (sender, receiver) = mpsc::channel();
         let (end, ended) = mpsc::channel();
         let shared = Arc::new(Shared {
@@ -126,7 +130,9 @@ impl Destination {
         let writer = Writer {
             output,
             shared,
+            unwritten,
             failing: false,
+            tried_at: Instant::now(),
             told: 0,
             told_at: Instant::now(),
         };
@@ -144,13 +150,15 @@ impl Destination {
         }
     }
 
-    /// A file to which lines are written as they are.
+    /// A file to which lines are written as they are. Those that cannot be written are kept, as
+    /// many as may wait, until they can.
     ///
     /// # Errors
     /// When it cannot be opened or made.
     pub fn file(path: &Path) -> io::Result<Self> {
         let output = Output::file(path, LogFormat::Raw)?;
-        Ok(Self::start(path.display().to_string(), output))
+        let name = path.display().to_string();
+        Ok(Self::start_with(name, output, Unwritten::Kept))
     }
 
     /// For those who have lines for it.
@@ -203,12 +211,24 @@ impl Handle {
     }
 }
 
+/// What becomes of lines that cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unwritten {
+    /// They are lost: there will be others, and they may be very many.
+    Lost,
+    /// They are written later: each of them counts.
+    Kept,
+}
+
 /// What the thread has.
 struct Writer {
     output: Output,
     shared: Arc<Shared>,
+    unwritten: Unwritten,
     /// Whether the last line could not be written, which was told of.
     failing: bool,
+    /// When lines that are kept were last tried to be written.
+    tried_at: Instant,
     /// Losses that were told of.
     told: u64,
     told_at: Instant,
@@ -233,40 +253,56 @@ impl Writer {
                 let more = batch.len() < BATCH && !stop;
                 message = more.then(|| receiver.try_recv().ok()).flatten();
             }
-            let full = batch.len() == BATCH;
-            self.write(&batch);
-            batch.clear();
+            let full = batch.len() >= BATCH;
+            self.write(&mut batch, stop);
             self.tell_of_losses();
             if stop {
                 return;
             }
-            if !full {
+            if !full || self.failing {
                 thread::sleep(GATHER);
             }
         }
     }
 
-    fn write(&mut self, lines: &[Arc<Line>]) {
-        if lines.is_empty() {
+    /// Writes lines, and leaves those that are kept; when it `ends` none is.
+    fn write(&mut self, lines: &mut Vec<Arc<Line>>, ends: bool) {
+        let keeps = self.unwritten == Unwritten::Kept;
+        let waits = keeps && self.failing && self.tried_at.elapsed() < TELL;
+        if lines.is_empty() || waits && !ends {
             return;
         }
+        self.tried_at = Instant::now();
         let written = self.output.write(lines);
-        let shared = &self.shared;
-        shared.waiting.fetch_sub(lines.len() as u32, Relaxed);
-        shared.failed.fetch_add(written.lost as u64, Relaxed);
         let there = lines.len() - written.lost;
+        let lost = if keeps && !ends { 0 } else { written.lost };
+        lines.drain(..if lost > 0 { lines.len() } else { there });
+        let shared = &self.shared;
+        shared.waiting.fetch_sub((there + lost) as u32, Relaxed);
+        shared.failed.fetch_add(lost as u64, Relaxed);
         shared.written.fetch_add(there as u64, Relaxed);
-        match written.error {
-            Some(error) if !self.failing => {
-                self.failing = true;
-                tracing::error!(
-                    target: "log",
-                    "Log lines cannot be written to {}: {error}. They are lost until it works again.",
-                    shared.name
-                );
-            }
-            Some(_) => {}
-            None => self.failing = false,
+        self.tell_of_failure(written.error);
+    }
+
+    /// Says once that lines cannot be written, and that they can be again where nothing else tells.
+    fn tell_of_failure(&mut self, error: Option<io::Error>) {
+        let name = &self.shared.name;
+        let failed = self.failing;
+        self.failing = error.is_some();
+        match (error, self.unwritten) {
+            (Some(error), Unwritten::Lost) if !failed => tracing::error!(
+                target: "log",
+                "Log lines cannot be written to {name}: {error}. They are lost until it works again.",
+            ),
+            (Some(error), Unwritten::Kept) if !failed => tracing::error!(
+                target: "log",
+                "Events cannot be written to {name}: {error}. They are kept until it works again.",
+            ),
+            (None, Unwritten::Kept) if failed => tracing::info!(
+                target: "log",
+                "Events are written to {name} again, those included that had to wait.",
+            ),
+            _ => {}
         }
     }
 
@@ -293,11 +329,16 @@ impl Writer {
         if lost == self.told || self.failing || self.told_at.elapsed() < TELL {
             return;
         }
+        let missing = lost - self.told;
+        let text = match self.unwritten {
+            Unwritten::Lost => format!("{missing} log lines were lost here."),
+            Unwritten::Kept => format!(r#"{{"kind":"events_lost","count":{missing}}}"#),
+        };
         let line = Line {
             at: SystemTime::now(),
             level: Level::WARN,
             target: "log",
-            text: format!("{} log lines were lost here.", lost - self.told),
+            text,
             fields: Vec::new(),
         };
         self.told_at = Instant::now();
