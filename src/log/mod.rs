@@ -16,6 +16,7 @@ mod syslog;
 
 use std::fmt;
 use std::io;
+use std::panic;
 use std::path::PathBuf;
 
 pub use self::destination::{Destination, LogCount, counts, reopen};
@@ -71,7 +72,25 @@ pub fn start(config: &LogConfig) -> Result<Logging, LogError> {
     }
     let handles = destinations.iter().map(Destination::handle).zip(levels);
     subscriber::start(handles.collect(), wants_fields, config.rate_limit);
+    tell_panics();
     Ok(Logging {
         _destinations: destinations,
     })
+}
+
+/// Has bugs told where people look, as well as on standard error.
+fn tell_panics() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |bug| {
+        let place = bug.location().map_or_else(String::new, ToString::to_string);
+        let payload = bug.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or_default();
+        tracing::error!(
+            target: "process",
+            "A bug in Backstop ends a session or another task: {place}: {text}"
+        );
+        usual(bug);
+    }));
 }
