@@ -13,6 +13,7 @@ mod browser;
 mod checks;
 mod chromium;
 mod dnsmasq;
+mod exhaustion;
 mod http_checks;
 mod ipv6;
 mod kubernetes;
@@ -55,6 +56,7 @@ fn main() {
         .chain(top::trials())
         .chain(dnsmasq::trials())
         .chain(kubernetes::trials())
+        .chain(exhaustion::trials())
         .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }
