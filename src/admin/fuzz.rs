@@ -1,9 +1,11 @@
 //! The stats page, without a network.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
 
 use super::answer::Site;
 use super::orders::{self, Orders};
@@ -20,6 +22,9 @@ use crate::topology::sample::{farms, settings};
 /// More than any answer about the made-up topology.
 const ROOM: usize = 1 << 20;
 
+/// More than any answer takes that has an end.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Sends `data` to a page whose user `admin` may change servers, and reads until it closes.
 pub(crate) async fn requests(data: &[u8]) {
     let current = Current::new(farms());
@@ -33,15 +38,20 @@ pub(crate) async fn requests(data: &[u8]) {
     let (mut client, page) = tokio::io::duplex(ROOM);
     let peer = ([192, 0, 2, 1], 5000).into();
     let answered = http::requests(http::LIMITS, page, peer, site, Place::default());
-    let asked = async {
-        let _ = client.write_all(data).await;
-        let _ = client.shutdown().await;
-        let mut answer = Vec::new();
-        let _ = client.read_to_end(&mut answer).await;
-        let is_http = answer.is_empty() || answer.starts_with(b"HTTP/1.");
-        assert!(is_http, "{:?}", answer.escape_ascii().to_string());
-    };
-    tokio::join!(answered, asked);
+    let answered = tokio::task::spawn_local(answered);
+    let _ = client.write_all(data).await;
+    let _ = client.shutdown().await;
+    let mut answer = Vec::new();
+    // A live page goes on for as long as somebody reads.
+    let _ = timeout(PATIENCE, client.read_to_end(&mut answer)).await;
+    let is_http = answer.is_empty() || answer.starts_with(b"HTTP/1.");
+    assert!(is_http, "{:?}", answer.escape_ascii().to_string());
+    answered.abort();
+    if let Err(ended) = answered.await
+        && let Ok(panic) = ended.try_into_panic()
+    {
+        resume_unwind(panic);
+    }
 }
 
 fn locked() -> StatsConfig {
