@@ -137,9 +137,11 @@ async fn run(
             std::future::pending::<()>().await;
         }
         Attack::SlowStats => {
-            slow(places.stats, b"GET / HTTP/1.1\r\nHost: a", strength, tally).await
+            slow(places.stats, b"GET / HTTP/1.1\r\nHost: a", strength, tally).await;
         }
-        Attack::SlowHeader => slow(places.told, b"PROXY TCP4 192.0.2.1 ", strength, tally).await,
+        Attack::SlowHeader => {
+            slow(places.told, b"PROXY TCP4 192.0.2.1 ", strength, tally).await;
+        }
         Attack::Garbage => {
             ready.store(true, Relaxed);
             flood(places.told, Some(b"\x16\x03\x01garbage"), strength, tally).await;
@@ -150,20 +152,16 @@ async fn run(
         }
     }
     ready.store(true, Relaxed);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn connect(to: SocketAddr, tally: &Tally) -> Option<TcpStream> {
-    match timeout(Duration::from_secs(5), TcpStream::connect(to)).await {
-        Ok(Ok(stream)) => {
-            count(&tally.made);
-            Some(stream)
-        }
-        Ok(Err(_)) | Err(_) => {
-            count(&tally.failed);
-            None
-        }
+    if let Ok(Ok(stream)) = timeout(Duration::from_secs(5), TcpStream::connect(to)).await {
+        count(&tally.made);
+        return Some(stream);
     }
+    count(&tally.failed);
+    None
 }
 
 /// Starts the slow clients over one second; each comes again when it is thrown out.

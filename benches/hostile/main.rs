@@ -142,7 +142,8 @@ fn one(
     let (cpu, began) = (subject.process.cpu()?, Instant::now());
     let length = Duration::from_secs(arguments.seconds);
     let probed = probe::run(subject.places.plain, arguments.rate, length)?;
-    let cpu = (subject.process.cpu()? - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
+    let used = subject.process.cpu()?.saturating_sub(cpu);
+    let cpu = used.as_secs_f64() / began.elapsed().as_secs_f64();
     let resident = subject.process.resident()?;
     stop.store(true, Relaxed);
     let seen = attackers.join().map_err(|_| "the attackers panicked")?;
