@@ -138,7 +138,7 @@ fn keys(name: &str, root: &Table) -> String {
     for row in &rows {
         line(columns.iter().map(|(_, cell)| cell(row)).collect());
     }
-    made.replace("| --- ", "|---").replace("|---|\n", "|---|\n")
+    made.replace("| --- ", "|---")
 }
 
 /// The definition that describes a key, if it is another one than that which has it.
