@@ -33,8 +33,13 @@ pub(super) fn plan(slots: &[Slot], addresses: &[SocketAddr], hold: Duration, now
     let taken = |address: &&SocketAddr| kept.iter().any(|(held, _)| held == &Some(**address));
     let new: Vec<_> = addresses.iter().filter(|a| !taken(a)).copied().collect();
     let mut new = new.into_iter();
-    for free in kept.iter_mut().filter(|(held, _)| held.is_none()) {
-        *free = (new.next(), None);
+    // Those that lose an address at this moment come first: they have sessions to serve.
+    for loses in [true, false] {
+        for (slot, free) in slots.iter().zip(&mut kept) {
+            if free.0.is_none() && slot.held.is_some() == loses {
+                *free = (new.next(), None);
+            }
+        }
     }
     Plan {
         slots: kept,
@@ -107,6 +112,9 @@ mod tests {
         let slots = [slot(Some(1)), slot(Some(2))];
         let found = after(&slots, &[2, 9], 0, Instant::now());
         assert_eq!(found, (vec![Some(9), Some(2)], 0));
+        let slots = [slot(None), slot(Some(1))];
+        let found = after(&slots, &[9], 0, Instant::now());
+        assert_eq!(found, (vec![None, Some(9)], 0));
     }
 
     #[test]

@@ -89,6 +89,12 @@ impl Supervisor {
             return self.weigh_by(server, record);
         }
         let status = server.status();
+        if known.is_some() && status.slot == Slot::Taken {
+            // As any server whose name has moved: there may be no other that could serve meanwhile.
+            server.update(|status| status.record = record);
+            self.set_address(server, address, name_has(server, address, true));
+            return server.ask_for_check();
+        }
         let is_asked = server.config.policy.init_state == InitState::Known
             && server.config.check.is_some()
             && status.checking == Checking::Wanted;

@@ -103,7 +103,8 @@ fn farm(address: &str) -> (Farm, SocketAddr) {
     let farm = Farm::new();
     let names = farm.next();
     let resolve = format!(
-        "resolve = {{ nameservers = \"{names}\", interval = \"200ms\", hold_valid = \"1s\" }}"
+        "resolve = {{ nameservers = \"{names}\", interval = \"200ms\", hold_valid = \"1s\", \
+         hold_nx = \"0s\" }}"
     );
     let options = r#"count = 3, check = { interval = "100ms", rise = 1 }"#;
     (farm.backend(&resolve).named("web", address, options), names)
@@ -134,7 +135,9 @@ fn addresses() {
     // A session that outlives its server's address.
     let echo = echo.port(PORT).ip();
     names.set(&[("app.test", echo)]);
-    backstop.wait_for_log(&format!(" took {echo}:{PORT}"));
+    backstop.wait_for_log(&format!(
+        " to {echo}:{PORT}, reason: app.test has {echo} now"
+    ));
     let mut session = farm.connect();
     let mut talk = |word: &[u8; 4]| {
         session.write_all(word).expect("taken");
