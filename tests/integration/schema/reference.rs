@@ -73,6 +73,9 @@ struct Row {
     haproxy: String,
 }
 
+/// Its title, and what stands in it.
+type Column = (String, fn(&Row) -> &str);
+
 /// The keys of one table of the configuration, as a table in Markdown.
 fn keys(name: &str, root: &Table) -> String {
     let schema = match name {
@@ -94,7 +97,7 @@ fn keys(name: &str, root: &Table) -> String {
     }
     let called =
         text(schema, "x-called").map_or_else(|| "Key".to_owned(), |name| format!("Key of {name}"));
-    let mut columns: Vec<(String, fn(&Row) -> &str)> = vec![(called, |row| &row.keys)];
+    let mut columns: Vec<Column> = vec![(called, |row| &row.keys)];
     if rows.iter().any(|row| !row.types.is_empty()) {
         columns.push(("For type".to_owned(), |row| &row.types));
     }
