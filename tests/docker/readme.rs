@@ -136,14 +136,14 @@ fn overview() {
     let overview = read("docs/docker.md");
     for (scenario, number) in DEMOS {
         let (name, traffic, stats) = (scenario.name, 8180 + number, 8710 + number);
-        let row = format!("| [{name}](../docker/{name}/README.md) | {traffic} | {stats} |");
+        let row = format!("| [{name}](../docker/{name}) | {traffic} | {stats} |");
         assert!(overview.contains(&row), "{row}");
     }
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docker");
     for entry in fs::read_dir(folder).expect("a folder") {
         let name = entry.expect("an entry").file_name().into_string().unwrap();
         if Path::new(&format!("{folder}/{name}/compose.yaml")).is_file() {
-            let row = format!("| [{name}](../docker/{name}/README.md) | ");
+            let row = format!("| [{name}](../docker/{name}) | ");
             assert!(overview.contains(&row), "{row}");
         }
     }
