@@ -12,18 +12,17 @@ use std::os::unix::fs::MetadataExt as _;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hickory_resolver::Hosts;
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::{Hosts, Resolver as Client};
 use tokio::time::timeout;
 
 use super::endpoint::{Endpoint, Service};
+use super::runtime::Runtime;
 use crate::config::ServerAddress;
 use crate::config::resolve::{Family, ResolveConfig};
 
@@ -73,7 +72,7 @@ struct Resolver {
     hosts: Rc<Hosts>,
     search: Vec<Name>,
     ndots: usize,
-    client: TokioResolver,
+    client: Client<Runtime>,
 }
 
 thread_local! {
@@ -159,9 +158,8 @@ impl Resolver {
                 (vec![name_server(here)], Vec::new())
             }
         };
-        let provider = TokioRuntimeProvider::default();
         let servers = ResolverConfig::from_name_servers(servers);
-        let mut builder = TokioResolver::builder_with_config(servers, provider);
+        let mut builder = Client::builder_with_config(servers, Runtime::default());
         let options = builder.options_mut();
         options.timeout = config.timeout / (AGAIN + 1);
         options.attempts = AGAIN as usize;

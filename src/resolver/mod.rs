@@ -15,6 +15,7 @@
 
 mod ask;
 mod endpoint;
+mod runtime;
 mod slots;
 mod times;
 

@@ -26,9 +26,7 @@ fn size<A, B, C, D, E, F>(_session: impl FnOnce(A, B, C, D, E) -> F) -> usize {
 #[test]
 fn a_session_is_small() {
     let size = size(run);
-    // 40 of them because hickory-net has tokio know runtimes of several threads too, which makes
-    // each of its handles larger.
-    assert!(size <= 688, "{size} bytes");
+    assert!(size <= 648, "{size} bytes");
 }
 
 /// Sends back what it gets, to as many as come, until the test ends.
