@@ -17,7 +17,7 @@ pub fn timeline(id: &str, records: &[Arc<Record>], moment: Moment) -> Markup {
     html! {
         ol.timeline id=(id) {
             @for record in records.iter().rev().take(SHOWN) { (entry(record, moment)) }
-            @if records.is_empty() { li { "Nothing has happened since the start." } }
+            @if records.is_empty() { li.quiet { "Nothing has happened since the start." } }
         }
     }
 }
