@@ -100,10 +100,9 @@ fn activated() {
         client.write_all(b"four").expect("taken");
         client.read_exact(&mut [0; 4]).expect("echoed");
     }
-    assert!(
-        daemon
-            .stdout()
-            .iter()
-            .any(|line| line.contains("Backstop is ready"))
-    );
+    // What has been written may not have been read yet.
+    wait_until("it should say that it is ready", || {
+        let lines = daemon.stdout();
+        lines.iter().any(|line| line.contains("Backstop is ready"))
+    });
 }
