@@ -1,5 +1,6 @@
 //! Waiting for a condition instead of for a time.
 
+use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,5 +32,15 @@ pub(crate) fn wait_within<T>(limit: Duration, mut probe: impl FnMut() -> Option<
             return None;
         }
         thread::sleep(POLL);
+    }
+}
+
+/// Does it again while a signal, or a machine that was stopped in the meantime, cut it short.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }

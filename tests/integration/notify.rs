@@ -9,7 +9,7 @@ use crate::harness::backstop::{self, Backstop};
 use crate::harness::farm::Farm;
 use crate::harness::server::Server;
 use crate::harness::temp::TempDir;
-use crate::harness::wait::DEADLINE;
+use crate::harness::wait::{DEADLINE, uninterrupted};
 
 /// A service manager that listens.
 struct Manager {
@@ -35,7 +35,7 @@ impl Manager {
     /// The next message.
     fn hear(&self) -> String {
         let mut message = [0; 4096];
-        let length = self.socket.recv(&mut message).expect("a message in time");
+        let length = uninterrupted(|| self.socket.recv(&mut message)).expect("a message in time");
         String::from_utf8_lossy(&message[..length]).into_owned()
     }
 }

@@ -10,7 +10,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::harness::farm::Farm;
 use crate::harness::http;
 use crate::harness::server::Server;
-use crate::harness::wait::wait_until;
+use crate::harness::wait::{uninterrupted, wait_until};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -24,7 +24,7 @@ fn silent_session(timeout: &str) -> (String, Duration) {
     client.write_all(b"x").expect("taken");
     client.read_exact(&mut [0]).expect("echoed");
     let silent = Instant::now();
-    let end = client.read(&mut [0]);
+    let end = uninterrupted(|| client.read(&mut [0]));
     let end = end.or_else(|error| match error.kind() {
         ErrorKind::ConnectionReset => Ok(0),
         _ => Err(error),
@@ -63,7 +63,7 @@ fn a_session_with_traffic_outlives_its_timeouts() {
         client.write_all(b"x").expect("taken");
         client.read_exact(&mut [0]).expect("echoed");
         client.set_read_timeout(pause).expect("an option");
-        let silence = client.read(&mut [0]).map_err(|error| error.kind());
+        let silence = uninterrupted(|| client.read(&mut [0])).map_err(|error| error.kind());
         assert_eq!(silence, Err(ErrorKind::WouldBlock));
         client.set_read_timeout(Some(SHORT)).expect("an option");
     }

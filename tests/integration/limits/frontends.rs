@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::harness::farm::Farm;
 use crate::harness::server::Server;
-use crate::harness::wait::wait_until;
+use crate::harness::wait::{uninterrupted, wait_until};
 
 fn echoes(mut stream: &TcpStream) -> bool {
     let mut seen = [0];
@@ -17,8 +17,7 @@ fn echoes(mut stream: &TcpStream) -> bool {
 fn is_left_waiting(mut stream: &TcpStream) -> bool {
     let patience = Some(Duration::from_millis(200));
     stream.set_read_timeout(patience).expect("a socket");
-    let waits = stream
-        .read(&mut [0])
+    let waits = uninterrupted(|| stream.read(&mut [0]))
         .is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
     stream
         .set_read_timeout(Some(crate::harness::wait::DEADLINE))

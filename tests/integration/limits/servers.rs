@@ -8,7 +8,7 @@ use socket2::SockRef;
 use crate::harness::backstop::Backstop;
 use crate::harness::farm::Farm;
 use crate::harness::server::Server;
-use crate::harness::wait::{wait_for, wait_until};
+use crate::harness::wait::{uninterrupted, wait_for, wait_until};
 
 /// A server that says its name to whoever connects, and nothing more until the client has ended.
 fn greeter(address: SocketAddr, name: &'static str) -> Server {
@@ -128,11 +128,15 @@ fn one_that_waits_for_too_long_is_given_up() {
     let first = farm.connect();
     greeting(&first);
     let mut late = farm.connect();
-    assert_eq!(late.read(&mut [0]).expect("an orderly end"), 0);
+    let end = uninterrupted(|| late.read(&mut [0]));
+    assert_eq!(end.expect("an orderly end"), 0);
     assert_eq!(code(&backstop), "sQ");
     assert_eq!(farm.stats().row("bk/BACKEND")["econ"], "1");
     let line = backstop.wait_for_log(" sQ ");
-    assert!(line.contains(" bk/<NOSRV> 2"), "waited for 2xx ms: {line}");
+    let (_, times) = line.split_once(" bk/<NOSRV> ").expect("no server");
+    let (waited, _) = times.split_once('/').expect("several times");
+    let waited: u64 = waited.parse().expect("milliseconds");
+    assert!((200..5_000).contains(&waited), "{line}");
 }
 
 #[test]
