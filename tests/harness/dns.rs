@@ -1,8 +1,8 @@
 //! A small authoritative name server inside the test process, which can also misbehave.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,8 @@ use std::time::Duration;
 use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::SRV;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+
+use super::server::Server;
 
 /// What a name has.
 #[derive(Debug, Clone)]
@@ -31,18 +33,17 @@ pub(crate) enum Says {
 }
 
 /// Answers at one address by UDP and TCP until it is dropped.
-#[derive(Debug)]
 pub(crate) struct NameServer {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    tcp: Server,
+    udp: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     names: Mutex<HashMap<String, Says>>,
     asked: AtomicUsize,
-    by_tcp: AtomicUsize,
     stops: AtomicBool,
 }
 
@@ -50,20 +51,20 @@ impl NameServer {
     /// Knows no name yet.
     pub(crate) fn start(address: SocketAddr) -> Self {
         let udp = UdpSocket::bind(address).expect("an address of this test's own");
-        let tcp = TcpListener::bind(address).expect("an address of this test's own");
         let pause = Some(Duration::from_millis(50));
         udp.set_read_timeout(pause).expect("a socket");
-        tcp.set_nonblocking(true).expect("a socket");
         let shared = Arc::<Shared>::default();
         let (one, other) = (Arc::clone(&shared), Arc::clone(&shared));
-        let threads = vec![
-            thread::spawn(move || one.answer_udp(&udp)),
-            thread::spawn(move || other.answer_tcp(&tcp)),
-        ];
+        let tcp = Server::start(address, move |stream| {
+            // Clients may go whenever they like.
+            let _ = one.answer_tcp(stream);
+        });
+        let udp = Some(thread::spawn(move || other.answer_udp(&udp)));
         Self {
             address,
             shared,
-            threads,
+            tcp,
+            udp,
         }
     }
 
@@ -86,15 +87,15 @@ impl NameServer {
 
     /// Questions by TCP so far.
     pub(crate) fn asked_by_tcp(&self) -> usize {
-        self.shared.by_tcp.load(Ordering::SeqCst)
+        self.tcp.accepted()
     }
 }
 
 impl Drop for NameServer {
     fn drop(&mut self) {
         self.shared.stops.store(true, Ordering::SeqCst);
-        for thread in self.threads.drain(..) {
-            thread.join().expect("a name server never panics");
+        if let Some(udp) = self.udp.take() {
+            udp.join().expect("a name server never panics");
         }
     }
 }
@@ -119,29 +120,17 @@ impl Shared {
         }
     }
 
-    fn answer_tcp(&self, listener: &TcpListener) {
-        while !self.stops.load(Ordering::SeqCst) {
-            let Ok((mut stream, _)) = listener.accept() else {
-                thread::sleep(Duration::from_millis(5));
-                continue;
-            };
-            self.by_tcp.fetch_add(1, Ordering::SeqCst);
-            let _ = stream.set_nonblocking(false);
-            let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
-            let mut length = [0; 2];
-            if stream.read_exact(&mut length).is_err() {
-                continue;
-            }
-            let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
-            if stream.read_exact(&mut question).is_err() {
-                continue;
-            }
-            if let Some(answer) = self.answer(&question, true) {
-                let length = u16::try_from(answer.len()).expect("a short answer");
-                let _ = stream.write_all(&length.to_be_bytes());
-                let _ = stream.write_all(&answer);
-            }
+    fn answer_tcp(&self, mut stream: &TcpStream) -> io::Result<()> {
+        let mut length = [0; 2];
+        stream.read_exact(&mut length)?;
+        let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut question)?;
+        if let Some(answer) = self.answer(&question, true) {
+            let length = u16::try_from(answer.len()).expect("a short answer");
+            stream.write_all(&length.to_be_bytes())?;
+            stream.write_all(&answer)?;
         }
+        Ok(())
     }
 
     fn answer(&self, question: &[u8], by_tcp: bool) -> Option<Vec<u8>> {

@@ -35,7 +35,8 @@ pub(crate) fn wait_within<T>(limit: Duration, mut probe: impl FnMut() -> Option<
     }
 }
 
-/// Does it again while a signal, or a machine that was stopped in the meantime, cut it short.
+/// Does it again while it was cut short, as waits with a time limit are when a freezer thaws the
+/// process.
 pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

@@ -1,7 +1,7 @@
 //! Every type of check against every kind of server that does not do its work.
 
-use std::io::Write;
-use std::thread;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use backstop::topology::status::CheckStatus::{
@@ -122,14 +122,19 @@ fn each_fails_in_time(server: &Server) {
     }
 }
 
+/// Whether the client has ended, waiting for that as long as the stream waits for bytes.
+fn has_ended(mut stream: &TcpStream) -> bool {
+    stream.read(&mut [0; 4096]).is_ok_and(|length| length == 0)
+}
+
 #[test]
 fn a_server_that_trickles_bytes() {
     let site = Loopback::lease();
     for byte in [b'+', b'2', 0x16, 0x30, b'H'] {
         let server = Server::start(site.next(), move |mut stream| {
-            while stream.write_all(&[byte]).is_ok() {
-                thread::sleep(Duration::from_millis(10));
-            }
+            let pause = Some(Duration::from_millis(10));
+            stream.set_read_timeout(pause).expect("a socket");
+            while stream.write_all(&[byte]).is_ok() && !has_ended(stream) {}
         });
         each_fails_in_time(&server);
     }
