@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let program = program.unwrap_or_else(|_| env!("CARGO_BIN_EXE_backstop").to_owned());
     let command = [program, "-f".into(), file.display().to_string()];
     let complaints = directory.join("stats.log");
-    let proxy = Process::start("Backstop", &command, &proxy_cores, page, &complaints)?;
+    let proxy = Process::start("Backstop", &command, &proxy_cores, entrance, &complaints)?;
     sched_setaffinity(None, &core)?;
     let length = Duration::from_secs(arguments.seconds);
     let siege = Siege {
