@@ -2,16 +2,23 @@
 
 use std::env;
 use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
 
 use libtest_mimic::Trial;
 
 pub(crate) use crate::harness::installed::find;
+
+/// Where Debian has nginx's stream module, which is a package of its own.
+pub(crate) const NGINX_STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// Something that not every machine has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Need {
     /// An installed program.
     Program(&'static str),
+    /// nginx that forwards TCP, by a module or built with it.
+    NginxStream,
     /// The address `::1`.
     Ipv6,
     /// To be root.
@@ -23,12 +30,24 @@ impl Need {
     fn missing(self) -> Option<String> {
         match self {
             Self::Program(name) => find(name).is_none().then(|| format!("no {name} here")),
+            Self::NginxStream => {
+                (!nginx_has_stream()).then(|| "no nginx with stream here".to_owned())
+            }
             Self::Root => (!rustix::process::geteuid().is_root()).then(|| "not root".to_owned()),
             Self::Ipv6 => TcpListener::bind("[::1]:0")
                 .is_err()
                 .then(|| "no IPv6 here".to_owned()),
         }
     }
+}
+
+fn nginx_has_stream() -> bool {
+    let built_with = find("nginx").and_then(|nginx| Command::new(nginx).arg("-V").output().ok());
+    built_with.is_some_and(|output| {
+        let words = String::from_utf8_lossy(&output.stderr);
+        Path::new(NGINX_STREAM_MODULE).exists()
+            || words.split_whitespace().any(|word| word == "--with-stream")
+    })
 }
 
 /// A test that runs if all it needs is there, and is ignored otherwise, or fails if all tests

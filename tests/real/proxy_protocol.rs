@@ -14,25 +14,23 @@ use crate::harness::http;
 use crate::harness::server::Server;
 use crate::harness::temp::TempDir;
 use crate::harness::wait::{wait_for, wait_until};
-use crate::programs::{Need, trial};
-
-/// Where Debian has nginx's stream module.
-const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+use crate::programs::{NGINX_STREAM_MODULE, Need, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, &'static str, fn()); 4] = [
-        ("haproxy_tells_who_its_client_is", "haproxy", behind_haproxy),
+    let (haproxy, nginx) = (Need::Program("haproxy"), Need::Program("nginx"));
+    let tests: [(&str, Need, fn()); 4] = [
+        ("haproxy_tells_who_its_client_is", haproxy, behind_haproxy),
+        ("haproxy_is_told_who_the_client_is", haproxy, haproxy_behind),
         (
-            "haproxy_is_told_who_the_client_is",
-            "haproxy",
-            haproxy_behind,
+            "nginx_tells_who_its_client_is",
+            Need::NginxStream,
+            behind_nginx,
         ),
-        ("nginx_tells_who_its_client_is", "nginx", behind_nginx),
-        ("nginx_is_told_who_the_client_is", "nginx", nginx_behind),
+        ("nginx_is_told_who_the_client_is", nginx, nginx_behind),
     ];
-    let of = |(name, program, test)| {
+    let of = |(name, need, test)| {
         let name = format!("proxy_protocol::{name}");
-        trial(&name, &[Need::Program(program)], test)
+        trial(&name, &[need], test)
     };
     tests.map(of).into()
 }
@@ -57,8 +55,8 @@ impl Program {
 
     fn nginx(address: SocketAddr, sections: &str) -> Self {
         let directory = TempDir::new();
-        let module = if Path::new(STREAM_MODULE).exists() {
-            format!("load_module {STREAM_MODULE};\n")
+        let module = if Path::new(NGINX_STREAM_MODULE).exists() {
+            format!("load_module {NGINX_STREAM_MODULE};\n")
         } else {
             String::new()
         };
