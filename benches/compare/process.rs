@@ -1,6 +1,7 @@
 //! Child processes on chosen cores, and what they use.
 
 use std::collections::HashMap;
+use std::env;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -112,6 +113,25 @@ impl Drop for Process {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+/// Backstop's program: what the environment's BACKSTOP names, or the build that users have. The one that cargo makes for a benchmark comes with what only tests
+/// need: tokio takes a lock whenever it reads the time then.
+pub(crate) fn backstop() -> io::Result<String> {
+    if let Ok(program) = env::var("BACKSTOP") {
+        return Ok(program);
+    }
+    let target = concat!(env!("CARGO_MANIFEST_DIR"), "/target/users");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--locked", "--bin", "backstop"])
+        .args(["--target-dir", target])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()?;
+    if built.success() {
+        Ok(format!("{target}/release/backstop"))
+    } else {
+        Err(io::Error::other("Backstop could not be built"))
     }
 }
 

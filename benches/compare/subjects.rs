@@ -5,9 +5,8 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use super::process::Process;
+use super::process::{self, Process};
 
 /// nginx as server listens on this many ports, which makes the local ports of the connections
 /// to it last longer.
@@ -84,7 +83,7 @@ impl Subject {
             Self::Direct => return Ok(None),
             Self::Floor => (String::new(), self.floor()?),
             Self::Backstop => {
-                let program = backstop_program()?;
+                let program = process::backstop()?;
                 (self.backstop(threads), [program, "-f".into(), path].into())
             }
             Self::Haproxy => {
@@ -283,25 +282,6 @@ pub(crate) fn directory() -> io::Result<PathBuf> {
     let directory = env::temp_dir().join(format!("backstop-compare-{}", std::process::id()));
     fs::create_dir_all(&directory)?;
     Ok(directory)
-}
-
-/// The build that users have. The one that cargo makes for a benchmark comes with what only tests
-/// need: tokio takes a lock whenever it reads the time then.
-fn backstop_program() -> io::Result<String> {
-    if let Ok(program) = env::var("BACKSTOP") {
-        return Ok(program);
-    }
-    let target = concat!(env!("CARGO_MANIFEST_DIR"), "/target/users");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--bin", "backstop"])
-        .args(["--target-dir", target])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()?;
-    if built.success() {
-        Ok(format!("{target}/release/backstop"))
-    } else {
-        Err(io::Error::other("Backstop could not be built"))
-    }
 }
 
 fn program(variable: &str, standard: &str) -> String {

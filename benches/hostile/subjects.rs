@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use crate::process::Process;
+use crate::process::{self, Process};
 
 /// Sessions that a proxy may have: as many as 20,000 descriptors are enough for.
 const MAXCONN: u32 = 9_800;
@@ -45,12 +45,10 @@ pub(crate) fn start(
     core: usize,
     directory: &Path,
 ) -> Result<Vec<Subject>, Box<dyn Error>> {
-    let backstop = std::env::var("BACKSTOP");
-    let backstop = backstop.unwrap_or_else(|_| env!("CARGO_BIN_EXE_backstop").to_owned());
     let contestants = [
         (
             "Backstop",
-            vec![backstop, "-f".into()],
+            vec![process::backstop()?, "-f".into()],
             backstop_config(Places::of(1), server),
         ),
         (

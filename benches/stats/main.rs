@@ -3,14 +3,16 @@
 //! `cargo bench --bench stats` needs two cores and the programs `taskset` and `setpriv`. Small
 //! requests go through the proxy at a fixed rate, in rounds of two: quiet, and with 1,000 requests
 //! a second to the stats page and 500 clients that connect to it, send half a head and wait, and
-//! come again a second after they are thrown out. One core has the whole proxy, all its threads together, the
-//! other one a thread that is client and server at once and never sleeps. BACKSTOP names another
-//! build.
+//! come again a second after they are thrown out. One core has the whole proxy, all its threads
+//! together, the other one a thread that is client and server at once and never sleeps. The build
+//! is the one that users have; BACKSTOP names another one. `--proxy haproxy` does the same to HAProxy
+//! and its page.
 
 mod load;
 #[path = "../compare/process.rs"]
 #[allow(dead_code)]
 mod process;
+mod subject;
 
 use std::env;
 use std::error::Error;
@@ -24,9 +26,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use self::load::{Load, Seen, Siege};
 use self::process::Process;
-
-/// Servers of the one backend, each checked every second.
-const SERVERS: usize = 8;
+use self::subject::Subject;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -45,6 +45,9 @@ struct Arguments {
     /// Clients of the stats page that stall
     #[arg(long, default_value_t = 500)]
     stalled: usize,
+    /// What is measured
+    #[arg(long, value_enum, default_value = "backstop")]
+    proxy: Subject,
     /// Let the proxy run on both cores
     #[arg(long)]
     both_cores: bool,
@@ -67,16 +70,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         vec![second]
     };
     let servers = TcpListener::bind("127.0.0.1:0")?;
-    let (entrance, page) = (free_address()?, free_address()?);
+    let [entrance, page] = free_addresses()?;
     let directory = env::temp_dir().join(format!("backstop-stats-{}", std::process::id()));
     fs::create_dir_all(&directory)?;
-    let file = directory.join("stats.toml");
-    fs::write(&file, config(entrance, page, servers.local_addr()?))?;
-    let program = env::var("BACKSTOP");
-    let program = program.unwrap_or_else(|_| env!("CARGO_BIN_EXE_backstop").to_owned());
-    let command = [program, "-f".into(), file.display().to_string()];
+    let file = directory.join("stats.conf");
+    let subject = arguments.proxy;
+    fs::write(&file, subject.config(entrance, page, servers.local_addr()?))?;
+    let command = subject.command(&file)?;
     let complaints = directory.join("stats.log");
-    let proxy = Process::start("Backstop", &command, &proxy_cores, entrance, &complaints)?;
+    let proxy = Process::start(
+        subject.name(),
+        &command,
+        &proxy_cores,
+        entrance,
+        &complaints,
+    )?;
     sched_setaffinity(None, &core)?;
     let length = Duration::from_secs(arguments.seconds);
     let siege = Siege {
@@ -110,8 +118,13 @@ type Measured = (Seen, f64);
 
 fn report(arguments: &Arguments, rounds: &[(Measured, Measured)]) {
     println!(
-        "{} requests/s through the proxy; {} requests/s to the page, {} stalled clients; {} rounds of {} s each\n",
-        arguments.rate, arguments.requests, arguments.stalled, arguments.rounds, arguments.seconds
+        "{} requests/s through {}; {} requests/s to the page, {} stalled clients; {} rounds of {} s each\n",
+        arguments.rate,
+        arguments.proxy.name(),
+        arguments.requests,
+        arguments.stalled,
+        arguments.rounds,
+        arguments.seconds
     );
     println!(
         "{:>8} {:>10} {:>10} {:>10} {:>10} {:>8} {:>12} {:>10} {:>8}",
@@ -149,35 +162,11 @@ fn median(all: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
     figures[figures.len() / 2]
 }
 
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
-}
-
-fn config(entrance: SocketAddr, page: SocketAddr, servers: SocketAddr) -> String {
-    let servers = (0..SERVERS).map(|n| {
-        format!(
-            "  {{ name = \"web{n}\", address = \"{servers}\", check = {{ interval = \"1s\" }} }},\n"
-        )
-    });
-    format!(
-        r#"threads = 1
-log = {{ sessions = "off", level = "error" }}
-
-[defaults]
-timeout = {{ connect = "5s", client = "600s", server = "600s" }}
-
-[frontends.web]
-bind = "{entrance}"
-default_backend = "web"
-
-[backends.web]
-servers = [
-{}]
-
-[stats]
-bind = "{page}"
-auth = "admin:admin"
-"#,
-        servers.collect::<String>(),
-    )
+/// Both are held until both are known, so that they are not the same.
+fn free_addresses() -> io::Result<[SocketAddr; 2]> {
+    let listeners = [
+        TcpListener::bind("127.0.0.1:0")?,
+        TcpListener::bind("127.0.0.1:0")?,
+    ];
+    Ok([listeners[0].local_addr()?, listeners[1].local_addr()?])
 }
