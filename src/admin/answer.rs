@@ -26,6 +26,7 @@ use super::style::STYLE;
 use super::view::{Format, Resource, View};
 use super::{Report, Running, csv, form, json, metrics, origin, page};
 use crate::config::StatsConfig;
+use crate::sys::courtesy::offer_core;
 
 /// An answer's body.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -83,6 +84,8 @@ impl Site {
         B: hyper::body::Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        // Reading the request was work as well.
+        offer_core();
         let mut response = self.respond(request, peer, deadline).await;
         response.headers_mut().extend(self.headers.clone());
         response

@@ -24,6 +24,7 @@ use super::deadline::Deadline;
 use super::parts::{Part, shape};
 use super::stream::Stream;
 use crate::events::Journal;
+use crate::sys::courtesy::offer_core;
 
 /// Streams at once; further pages load themselves again instead.
 pub const MOST: usize = 32;
@@ -160,6 +161,7 @@ async fn changes(report: Report, known: &mut Known) -> Vec<Bytes> {
     }
     let mut written = 0;
     for (index, part) in Part::all(&report.topology).enumerate() {
+        offer_core();
         let markup = part.markup(&report).0;
         written += markup.len();
         if written >= LENGTH {
@@ -201,6 +203,7 @@ fn whole(report: Report) -> impl Iterator<Item = String> + Send + 'static {
         let (mut message, mut length) = (Message::of(&report), 0);
         while length < LENGTH {
             let Some(part) = parts.next() else { break };
+            offer_core();
             let markup = part.markup(&report).0;
             length += markup.len();
             message.parts.push((part.id(), markup));

@@ -25,6 +25,7 @@ use prometheus_client::registry::Registry;
 
 use super::Running;
 use crate::counters::{Counters, Shard, Total};
+use crate::sys::courtesy::offer_core;
 use crate::topology::{Backend, Frontend, Server};
 
 /// How metrics are written.
@@ -55,8 +56,8 @@ impl Exposition {
     }
 }
 
-/// Everything, a metric of all servers at a time: a million lines at once would keep health
-/// checks waiting.
+/// Everything, a metric of all servers at a time: a million lines at once would keep other
+/// requests waiting.
 pub fn pieces(running: Running, form: Exposition) -> impl Iterator<Item = String> + Send + 'static {
     let now = Instant::now();
     let family = move |family: Family| {
@@ -266,7 +267,10 @@ impl Scrape {
             .try_for_each(|backend| {
                 let proxy = proxy(&backend.config.name);
                 let mut servers = backend.servers.iter();
-                servers.try_for_each(|s| put(&[proxy, ("server", &s.config.name)], s))
+                servers.try_for_each(|s| {
+                    offer_core();
+                    put(&[proxy, ("server", &s.config.name)], s)
+                })
             })
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! Answers, TLS handshakes and passwords take time as often as somebody asks for them. On the
 //! control thread that would keep checks waiting, and with the priority of a worker it would keep
-//! sessions waiting that share its core.
+//! sessions waiting that share its core. The priority says how the core is shared, but not how soon
+//! a worker that wakes up gets it: for that, long answers offer it
+//! ([`courtesy`](crate::sys::courtesy)).
 
 use std::io;
 use std::net::TcpListener as StdListener;
