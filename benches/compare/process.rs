@@ -116,8 +116,9 @@ impl Drop for Process {
     }
 }
 
-/// Backstop's program: what the environment's BACKSTOP names, or the build that users have. The one that cargo makes for a benchmark comes with what only tests
-/// need: tokio takes a lock whenever it reads the time then.
+/// Backstop's program: what the environment's BACKSTOP names, or the build that users have. The one
+/// that cargo makes for a benchmark comes with what only tests need: tokio takes a lock whenever it
+/// reads the time then.
 pub(crate) fn backstop() -> io::Result<String> {
     if let Ok(program) = env::var("BACKSTOP") {
         return Ok(program);
